@@ -1,0 +1,192 @@
+// Package config reads the service's configuration into one documented struct and validates it
+// once, before anything listens.
+//
+// It guarantees: a Config that Load returned is valid in every key and across keys; a Config that
+// is not valid is never returned, and then every fault is reported together, each with its file,
+// line and column, or its environment variable. An unknown key, a value of the wrong type and a
+// network that would trust everybody are faults, so a slip of the pen stops the start instead of
+// opening the gate: the package fails closed. Nothing is read but the Source that is handed in.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the whole configuration. Build one with Default or Load; both hand out maps and slices
+// that nothing else refers to, so the caller owns them.
+type Config struct {
+	Store      Store
+	Checks     Checks
+	API        API
+	Admin      Admin
+	Operations Operations
+
+	// TrustedProxies are the hops that are stepped over in X-Forwarded-For, from right to left.
+	// Masked, IPv4-mapped addresses turned into IPv4; never every address.
+	TrustedProxies []netip.Prefix
+
+	Tokens    Tokens
+	Passwords Passwords
+	Devices   Devices
+
+	// Policies are the sets of demands that a proxy names per route, by name. "default" always
+	// exists.
+	Policies map[string]Policy
+
+	IdentityHeaders IdentityHeaders
+	Log             Log
+
+	// ShutdownTimeout bounds how long requests under way may take to end after a stop signal,
+	// 1s to 10m.
+	ShutdownTimeout time.Duration
+
+	// Warnings are sentences for the log at start: the configuration is valid, but something in it
+	// deserves a look. It is no key.
+	Warnings []string
+}
+
+// Store is the database file.
+type Store struct {
+	Path string // relative to the working directory or absolute; created when missing; never empty
+}
+
+// Checks is what proxies ask.
+type Checks struct {
+	HTTP HTTPChecks
+	GRPC GRPCChecks
+
+	// AllowedPeers are the networks whose TCP peers may ask; unix sockets always may. Empty: only
+	// unix sockets. Never every address.
+	AllowedPeers []netip.Prefix
+}
+
+// HTTPChecks is the listener of the HTTP adapters.
+type HTTPChecks struct {
+	Address Address
+}
+
+// GRPCChecks is the listener of Envoy's ext_authz service.
+type GRPCChecks struct {
+	Address Address
+	Policy  string // used when a check names none; always a key of Config.Policies
+}
+
+// API is the REST interface for people and apps.
+type API struct {
+	Address  Address
+	BasePath string // "" or a path with a leading and without a trailing slash
+}
+
+// Admin is how the command line talks to the running service.
+type Admin struct {
+	Socket string // path of a unix socket; "" means store.path + ".sock": ask Config.AdminSocket
+}
+
+// Operations is the listener of health and metrics.
+type Operations struct {
+	Address Address
+}
+
+// Tokens is what is issued at a sign-in.
+type Tokens struct {
+	Issuer          string        // the claim iss, 1 to 256 printable ASCII characters without spaces
+	Audience        string        // the claim aud, likewise
+	AccessLifetime  time.Duration // 1m to 24h; also the longest exp - iat accepted from ourselves
+	RefreshLifetime time.Duration // from the last refresh; AccessLifetime to 3650d
+	Leeway          time.Duration // for nbf and iat, never for exp; 0s to 60s
+}
+
+// Passwords is how passwords are accepted and hashed.
+type Passwords struct {
+	MinLength     int // code points, 8 to 256
+	MaxConcurrent int // hashes at a time, 0 to 1024; 0 means cores - 1, at least 1
+	Argon2id      Argon2id
+}
+
+// Argon2id is the cost of one hash. The defaults are also the least that is accepted.
+type Argon2id struct {
+	Memory      int64 // bytes, a whole number of KiB, 19 MiB to 1 GiB
+	Iterations  int   // 2 to 100
+	Parallelism int   // 1 to 64
+}
+
+// Devices is how many devices a user may have, and for how long.
+type Devices struct {
+	MaxDevices       int            // per user, 0 to HardLimit; 0 means HardLimit
+	MaxDevicesByRole map[string]int // by role, 1 to HardLimit; the smallest of the user's roles wins over MaxDevices
+	HardLimit        int            // per user, whatever else is set, 1 to 1000
+	MaxLifetime      time.Duration  // from the sign-in, refreshed or not, 1m to 36500d; 0 means none
+}
+
+// Policy is a set of demands. The zero Policy demands a live device of an enabled user and no more.
+type Policy struct {
+	// RequireRoles: the user must have one of them. Empty: no role is asked for; a configuration
+	// that spells the key out and leaves it empty is refused.
+	RequireRoles []string
+}
+
+// IdentityHeaders are the names of the headers that tell a backend who is asking. Letters, digits
+// and dashes, distinct in any letter case, and none that a proxy or a backend acts on.
+type IdentityHeaders struct {
+	User   string
+	Roles  string
+	Device string
+}
+
+// Log is what is written to standard error.
+type Log struct {
+	Level         string // trace, debug, info, warn or error
+	Format        string // auto, json or console; auto is JSON unless standard error is a terminal
+	AllowedSample int    // one of so many allowed checks is logged, 1 to 1000000; refusals always are
+}
+
+// DefaultPolicy is the name of the policy that always exists.
+const DefaultPolicy = "default"
+
+// Default returns the configuration of an empty file: a working service on loopback.
+func Default() Config {
+	loopback := func() []netip.Prefix {
+		return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	return Config{
+		Store: Store{Path: "devicegate.db"},
+		Checks: Checks{
+			HTTP:         HTTPChecks{Address: Address{"tcp", "127.0.0.1:9280"}},
+			GRPC:         GRPCChecks{Address: Address{"tcp", "127.0.0.1:9281"}, Policy: DefaultPolicy},
+			AllowedPeers: loopback(),
+		},
+		API:            API{Address: Address{"tcp", "127.0.0.1:9282"}},
+		Operations:     Operations{Address: Address{"tcp", "127.0.0.1:9283"}},
+		TrustedProxies: loopback(),
+		Tokens: Tokens{
+			Issuer:          "devicegate",
+			Audience:        "devicegate",
+			AccessLifetime:  15 * time.Minute,
+			RefreshLifetime: 30 * day,
+			Leeway:          5 * time.Second,
+		},
+		Passwords: Passwords{
+			MinLength: recommendedPassword,
+			Argon2id:  Argon2id{Memory: 19 * mebibyte, Iterations: 2, Parallelism: 1},
+		},
+		Devices: Devices{
+			MaxDevicesByRole: map[string]int{},
+			HardLimit:        200,
+			MaxLifetime:      365 * day,
+		},
+		Policies:        map[string]Policy{DefaultPolicy: {}},
+		IdentityHeaders: IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Log:             Log{Level: "info", Format: "auto", AllowedSample: 1},
+		ShutdownTimeout: 20 * time.Second,
+	}
+}
+
+// AdminSocket returns the path of the admin socket: Admin.Socket, or store.path + ".sock" where
+// that is empty. Load has made sure that the kernel takes it.
+func (c *Config) AdminSocket() string {
+	if c.Admin.Socket != "" {
+		return c.Admin.Socket
+	}
+	return c.Store.Path + ".sock"
+}

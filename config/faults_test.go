@@ -1,0 +1,346 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"devicegate/config"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// badFiles is a table of files, each with one fault, in full.
+var badFiles = []struct{ name, text, want string }{
+	{"duplicate key", "store:\n  path: a\n  path: b\n",
+		`d.yaml:3:3: store: duplicate key "path"; it stands in line 2 already`},
+	{"duplicate section", "store: {path: a}\n\"store\": {path: b}\n",
+		`d.yaml:2:1: duplicate key "store"; it stands in line 1 already`},
+	{"unknown key", "checks:\n  http:\n    adress: 127.0.0.1:1\n",
+		`d.yaml:3:5: unknown key "adress" in checks.http; did you mean address?`},
+	{"unknown section", "frobnicate: {a: b}\n",
+		`d.yaml:1:1: unknown key "frobnicate"; it can hold store, checks, api, admin, operations, trusted_proxies, tokens, passwords, devices, policies, identity_headers, log, shutdown_timeout`},
+	{"key of a later version", "tokens: {algorithm: EdDSA}\n",
+		`d.yaml:1:10: unknown key "algorithm" in tokens; it can hold issuer, audience, access_lifetime, refresh_lifetime, leeway`},
+	{"map for text", "store: {path: {a: b}}\n",
+		"d.yaml:1:15: store.path: a map; text is expected"},
+	{"block map for text", "store:\n  path:\n    a: b\n",
+		"d.yaml:3:5: store.path: a map; text is expected"},
+	{"list for text", "store: {path: [a]}\n",
+		"d.yaml:1:15: store.path: a list; text is expected"},
+	{"number for text", "tokens: {issuer: 5}\n",
+		`d.yaml:1:18: tokens.issuer: "5" is not text; put it in quotes`},
+	{"boolean for text", "tokens: {issuer: true}\n",
+		`d.yaml:1:18: tokens.issuer: "true" is not text; put it in quotes`},
+	{"text for a number", "log: {allowed_sample: many}\n",
+		`d.yaml:1:23: log.allowed_sample: "many" is not a whole number; 1 to 1000000 is allowed`},
+	{"quoted number", "log: {allowed_sample: \"1\"}\n",
+		`d.yaml:1:23: log.allowed_sample: "1" is text; write the number without quotes`},
+	{"octal number", "log: {allowed_sample: 010}\n",
+		`d.yaml:1:23: log.allowed_sample: "010" is not a whole number; 1 to 1000000 is allowed`},
+	{"fraction", "log: {allowed_sample: 1.5}\n",
+		`d.yaml:1:23: log.allowed_sample: "1.5" is not a whole number; 1 to 1000000 is allowed`},
+	{"huge number", "log: {allowed_sample: 99999999999999999999}\n",
+		`d.yaml:1:23: log.allowed_sample: "99999999999999999999" is not a whole number; 1 to 1000000 is allowed`},
+	{"text for a list", "trusted_proxies: 10.0.0.0/8\n",
+		"d.yaml:1:18: trusted_proxies: text; a list is expected"},
+	{"text for a section", "store: a.db\n",
+		"d.yaml:1:8: store: text; a map is expected"},
+	{"list for the file", "- a\n- b\n",
+		"d.yaml:1:1: a list; a map is expected"},
+	{"text for the file", "devicegate\n",
+		"d.yaml:1:1: text; a map is expected"},
+	{"list for a map", "policies: [staff]\n",
+		"d.yaml:1:11: policies: a list; a map is expected"},
+	{"number as key", "devices: {max_devices_by_role: {5: 1}}\n",
+		`d.yaml:1:33: devices.max_devices_by_role: not usable as a key: "5" is not text; put it in quotes`},
+	{"null in a list", "policies: {staff: {require_roles: [staff, ~]}}\n",
+		"d.yaml:1:43: policies.staff.require_roles: nothing is written here; text is expected"},
+	{"null limit", "devices:\n  max_devices_by_role:\n    staff:\n",
+		"d.yaml:3:12: devices.max_devices_by_role.staff: nothing is written here; a number is expected"},
+	{"policy without content", "policies:\n  staff:\n  # require_roles: [staff]\n",
+		"d.yaml:2:3: policies.staff: nothing is written here; write {} if every live device may pass"},
+	{"policy without roles", "policies:\n  staff:\n    require_roles: []\n",
+		"d.yaml:3:20: policies.staff.require_roles: names no role; leave the key out if every role may pass"},
+	{"policy with null roles", "policies:\n  staff:\n    require_roles:\n",
+		"d.yaml:3:20: policies.staff.require_roles: names no role; leave the key out if every role may pass"},
+	{"policy with too many roles", "policies: {staff: {require_roles: [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15, r16, r17, r18, r19, r20, r21, r22, r23, r24, r25, r26, r27, r28, r29, r30, r31, r32]}}\n",
+		"d.yaml:1:35: policies.staff.require_roles: 33 roles; at most 32 are allowed"},
+	{"policy with a bad role", "policies: {staff: {require_roles: [staff, Admin]}}\n",
+		`d.yaml:1:43: policies.staff.require_roles: "Admin" is not a name; write at most 64 of a-z 0-9 . _ - with a letter or digit in front`},
+	{"policy with a bad name", "policies: {Staff: {}}\n",
+		`d.yaml:1:12: policies: "Staff" is not a name; write at most 64 of a-z 0-9 . _ - with a letter or digit in front`},
+	{"policy without a name", "policies: {\"\": {}}\n",
+		"d.yaml:1:12: policies: an empty name; write one"},
+	{"policy with an unknown key", "policies: {staff: {require_role: [a]}}\n",
+		`d.yaml:1:20: unknown key "require_role" in policies.staff; did you mean require_roles?`},
+	{"gRPC policy that is none", "checks: {grpc: {policy: staf}}\npolicies: {staff: {}}\n",
+		`d.yaml:1:25: checks.grpc.policy is "staf", but the policies are default, staff`},
+	{"role limit of none", "devices: {max_devices_by_role: {staff: 0}}\n",
+		"d.yaml:1:40: devices.max_devices_by_role.staff: 0 is out of range; 1 to 1000 is allowed"},
+	{"role limit over the hard limit", "devices: {hard_limit: 5, max_devices_by_role: {staff: 6}}\n",
+		"d.yaml:1:55: devices.max_devices_by_role.staff is 6, over devices.hard_limit, which is 5; lower the one or raise the other"},
+	{"limit over the hard limit", "devices:\n  max_devices: 6\n  hard_limit: 5\n",
+		"d.yaml:3:15: devices.max_devices is 6, over devices.hard_limit, which is 5; lower the one or raise the other"},
+	{"refresh under access", "tokens:\n  access_lifetime: 1h\n  refresh_lifetime: 59m\n",
+		"d.yaml:3:21: tokens.refresh_lifetime is 59m, under tokens.access_lifetime, which is 1h; a refresh token has to live at least as long"},
+	{"duration without a unit", "tokens: {leeway: 5}\n",
+		`d.yaml:1:18: tokens.leeway: "5" is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h`},
+	{"duration with a fraction of days", "tokens: {refresh_lifetime: 1.5d}\n",
+		`d.yaml:1:28: tokens.refresh_lifetime: "1.5d" is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h`},
+	{"duration below zero", "tokens: {leeway: -5s}\n",
+		`d.yaml:1:18: tokens.leeway: "-5s" is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h`},
+	{"duration out of range", "tokens: {leeway: 90s}\n",
+		"d.yaml:1:18: tokens.leeway: 90s is out of range; 0s to 1m is allowed"},
+	{"lifetime under its minimum", "devices: {max_lifetime: 1s}\n",
+		"d.yaml:1:25: devices.max_lifetime: 1s is out of range; 1m to 36500d is allowed, or 0s for none"},
+	{"size without a unit", "passwords: {argon2id: {memory: 19922944}}\n",
+		`d.yaml:1:32: passwords.argon2id.memory: "19922944" is not a size; write a whole number with KiB, MiB or GiB, such as 19MiB`},
+	{"size too small", "passwords: {argon2id: {memory: 18MiB}}\n",
+		"d.yaml:1:32: passwords.argon2id.memory: 18MiB is out of range; 19MiB to 1024MiB is allowed"},
+	{"host bits", "trusted_proxies:\n- 10.0.0.1/8\n",
+		"d.yaml:2:3: trusted_proxies: 10.0.0.1/8 has bits set behind the prefix; write 10.0.0.0/8, or 10.0.0.1 for the single address"},
+	{"network that is none", "trusted_proxies: [localhost]\n",
+		`d.yaml:1:19: trusted_proxies: "localhost" is not a network; write a CIDR such as 10.0.0.0/8 or a single address`},
+	{"network with a zone", "trusted_proxies: [\"fe80::1%eth0\"]\n",
+		`d.yaml:1:19: trusted_proxies: "fe80::1%eth0" is not a network; write a CIDR such as 10.0.0.0/8 or a single address`},
+	{"peers from everywhere", "checks: {allowed_peers: [0.0.0.0/0]}\n",
+		"d.yaml:1:26: checks.allowed_peers: 0.0.0.0/0 would let everybody ask, and a check tells who a stolen token belongs to; name the proxies' networks"},
+	{"IPv6 peers from everywhere", "checks: {allowed_peers: [\"::/0\"]}\n",
+		"d.yaml:1:26: checks.allowed_peers: ::/0 would let everybody ask, and a check tells who a stolen token belongs to; name the proxies' networks"},
+	{"mapped peers from everywhere", "checks: {allowed_peers: [\"::ffff:0:0/96\"]}\n",
+		"d.yaml:1:26: checks.allowed_peers: ::ffff:0:0/96 would let everybody ask, and a check tells who a stolen token belongs to; name the proxies' networks"},
+	{"proxies everywhere", "trusted_proxies: [0.0.0.0/0]\n",
+		"d.yaml:1:19: trusted_proxies: 0.0.0.0/0 would trust everybody, so that every client could choose its own address by a header; name the proxies' networks"},
+	{"mapped proxies everywhere", "trusted_proxies: [\"::/64\"]\n",
+		"d.yaml:1:19: trusted_proxies: ::/64 would trust everybody, so that every client could choose its own address by a header; name the proxies' networks"},
+	{"address without a port", "api: {address: 127.0.0.1}\n",
+		`d.yaml:1:16: api.address: "127.0.0.1" is not an address; write host:port, unix:/path, or "" for off`},
+	{"address with a large port", "api: {address: \"127.0.0.1:65536\"}\n",
+		`d.yaml:1:16: api.address: "127.0.0.1:65536" has no port from 0 to 65535`},
+	{"address with a named port", "api: {address: \"127.0.0.1:http\"}\n",
+		`d.yaml:1:16: api.address: "127.0.0.1:http" has no port from 0 to 65535`},
+	{"address that is no IP address", "api: {address: \"300.0.0.1:80\"}\n",
+		`d.yaml:1:16: api.address: "300.0.0.1" is not an IP address`},
+	{"address with a bad host", "api: {address: \"a b:80\"}\n",
+		`d.yaml:1:16: api.address: "a b" is neither an IP address nor a host name`},
+	{"relative socket", "api: {address: \"unix:run.sock\"}\n",
+		`d.yaml:1:16: api.address: "unix:run.sock" is not an absolute path; write unix:/path`},
+	{"long socket", "api: {address: unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}\n",
+		`d.yaml:1:16: api.address: the socket's path "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..." has 108 bytes; the kernel takes 107`},
+	{"one address twice", "api:\n  address: 127.0.0.1:9281\n",
+		"d.yaml:2:12: checks.grpc.address (127.0.0.1:9281) and api.address (127.0.0.1:9281) cannot both be listened on; choose another for one"},
+	{"one port on all addresses", "operations: {address: \":9280\"}\n",
+		"d.yaml:1:23: checks.http.address (127.0.0.1:9280) and operations.address (:9280) cannot both be listened on; choose another for one"},
+	{"one socket twice", "api: {address: unix:/run/a.sock}\nadmin: {socket: /run//a.sock}\n",
+		"d.yaml:2:17: api.address (unix:/run/a.sock) and admin.socket (unix:/run//a.sock) cannot both be listened on; choose another for one"},
+	{"listener on the store", "store: {path: /run/a}\napi: {address: unix:/run/a}\n",
+		"d.yaml:2:16: api.address and store.path are the same file; choose another for one"},
+	{"socket on the store", "store: {path: a}\nadmin: {socket: ./a}\n",
+		"d.yaml:2:17: admin.socket and store.path are the same file; choose another for one"},
+	{"abstract socket", "admin: {socket: \"@gate\"}\n",
+		`d.yaml:1:17: admin.socket: the socket's path "@gate" must not start with @`},
+	{"abstract socket from the store", "store: {path: \"@gate\"}\n",
+		`d.yaml:1:15: admin.socket follows store.path: the socket's path "@gate.sock" must not start with @; set it`},
+	{"long socket from the store", "store: {path: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}\n",
+		`d.yaml:1:15: admin.socket follows store.path: the socket's path "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..." has 108 bytes; the kernel takes 107; set it`},
+	{"socket with a scheme", "admin: {socket: unix:/run/a.sock}\n",
+		`d.yaml:1:17: admin.socket: "unix:/run/a.sock": write the path without unix:`},
+	{"empty store", "store: {path: \"\"}\n",
+		"d.yaml:1:15: store.path: must not be empty; name a file"},
+	{"folder as store", "store: {path: data/}\n",
+		`d.yaml:1:15: store.path: "data/" is a folder; name a file`},
+	{"control character in a path", "store: {path: \"a\\0b\"}\n",
+		`d.yaml:1:15: store.path: "a\x00b" contains a control character`},
+	{"empty audience", "tokens: {audience: \"\"}\n",
+		"d.yaml:1:20: tokens.audience: must not be empty; a token without it could be taken for another service's"},
+	{"issuer with a space", "tokens: {issuer: a b}\n",
+		`d.yaml:1:18: tokens.issuer: "a b": write at most 256 printable ASCII characters without spaces`},
+	{"base path without a slash", "api: {base_path: gate}\n",
+		`d.yaml:1:18: api.base_path: "gate": write "" or a path with a slash in front and none at the end, such as /gate`},
+	{"base path with a slash at the end", "api: {base_path: /gate/}\n",
+		`d.yaml:1:18: api.base_path: "/gate/": write "" or a path with a slash in front and none at the end, such as /gate`},
+	{"base path with dots", "api: {base_path: /a/../b}\n",
+		`d.yaml:1:18: api.base_path: "/a/../b": between slashes write a-z A-Z 0-9 . _ ~ -, and neither nothing nor . nor ..`},
+	{"base path with two slashes", "api: {base_path: /a//b}\n",
+		`d.yaml:1:18: api.base_path: "/a//b": between slashes write a-z A-Z 0-9 . _ ~ -, and neither nothing nor . nor ..`},
+	{"header with an underscore", "identity_headers: {user: Remote_User}\n",
+		`d.yaml:1:26: identity_headers.user: "Remote_User" is not usable as a header name; write 1 to 64 letters, digits and dashes, no dash at the ends`},
+	{"header of nginx", "identity_headers: {device: X-Accel-Redirect}\n",
+		"d.yaml:1:28: identity_headers.device: X-Accel-Redirect cannot carry an identity: proxies, browsers and backends act on it; write a name of your own, such as Remote-User"},
+	{"one header twice", "identity_headers:\n  user: remote-GROUPS\n",
+		"d.yaml:2:9: Remote-Groups is the header of identity_headers.user and of identity_headers.roles; each needs its own"},
+	{"unknown level", "log: {level: loud}\n",
+		`d.yaml:1:14: log.level: "loud" is not known; write one of trace, debug, info, warn, error`},
+	{"unknown format", "log: {format: JSON}\n",
+		`d.yaml:1:15: log.format: "JSON" is not known; write one of auto, json, console`},
+	{"anchor", "store: &a {path: x}\n",
+		"d.yaml:1:8: store: anchors, aliases, merge keys, tags and keys with ? are not read; write the value out"},
+	{"alias", "shutdown_timeout: *a\n",
+		"d.yaml:1:19: shutdown_timeout: anchors, aliases, merge keys, tags and keys with ? are not read; write the value out"},
+	{"merge key", "store: {<<: {path: x}}\n",
+		"d.yaml:1:9: store: not usable as a key: anchors, aliases, merge keys, tags and keys with ? are not read; write the value out"},
+	{"tag", "store: {path: !!str x}\n",
+		"d.yaml:1:15: store.path: anchors, aliases, merge keys, tags and keys with ? are not read; write the value out"},
+	{"complex key", "? store\n: {path: x}\n",
+		"d.yaml:1:1: not usable as a key: anchors, aliases, merge keys, tags and keys with ? are not read; write the value out"},
+	{"two documents", "store: {path: a}\n---\nstore: {path: b}\n",
+		"d.yaml:2:1: a second document; a configuration is one"},
+	{"directive", "%YAML 1.2\n---\nstore: {path: a}\n",
+		"d.yaml:1:1: YAML directives are not read; remove the line"},
+	{"tab", "store:\n\tpath: a\n",
+		"d.yaml:2:1: YAML is not indented with tabs; use spaces"},
+	{"open bracket", "trusted_proxies: [10.0.0.1\n",
+		"d.yaml:1:18: not YAML: sequence end token ']' not found"},
+	{"bad indentation", "store:\n  path: a\n api: b\n",
+		"d.yaml:3:2: not YAML: value is not allowed in this context"},
+	{"reserved character", "store: {path: @x}\n",
+		"d.yaml:1:15: not YAML: '@' is a reserved character"},
+	{"colon in a value", "store:\n  path: a: b\n",
+		"d.yaml:2:9: not YAML: mapping value is not allowed in this context"},
+	{"not UTF-8", "store: {path: \"é\xff\"}\n",
+		"d.yaml:1:17: not UTF-8"},
+	{"NUL", "# a\nstore: {path: a\x00}\n",
+		"d.yaml:2:16: control character U+0000; remove it"},
+	{"deep flow", "store: " + strings.Repeat("[", 65) + strings.Repeat("]", 65) + "\n",
+		"d.yaml:1:72: nested deeper than 64"},
+	{"deep block", strings.Repeat("- ", 65) + "\n",
+		"d.yaml:1:129: nested deeper than 64"},
+}
+
+func TestBadFiles(t *testing.T) {
+	for _, c := range badFiles {
+		t.Run(c.name, func(t *testing.T) {
+			got := lines(t, config.Source{File: write(t, c.text)})
+			if diff := cmp.Diff([]string{c.want}, got); diff != "" {
+				t.Errorf("%s\n(-want +got):\n%s", c.text, diff)
+			}
+		})
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	for _, c := range []struct{ variable, want string }{
+		{"DEVICEGATE_STORE_PATH=", "DEVICEGATE_STORE_PATH: must not be empty; name a file"},
+		{"DEVICEGATE_TOKENS_LEEWAY=5", `DEVICEGATE_TOKENS_LEEWAY: "5" is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h`},
+		{"DEVICEGATE_LOG_ALLOWED_SAMPLE=one", `DEVICEGATE_LOG_ALLOWED_SAMPLE: "one" is not a whole number; 1 to 1000000 is allowed`},
+		{"DEVICEGATE_CHECKS_ALLOWED_PEERS=10.0.0.0/8,::/0", "DEVICEGATE_CHECKS_ALLOWED_PEERS: ::/0 would let everybody ask, and a check tells who a stolen token belongs to; name the proxies' networks"},
+		{"DEVICEGATE_TRUSTED_PROXIES=10.0.0.0/8,", `DEVICEGATE_TRUSTED_PROXIES: "" is not a network; write a CIDR such as 10.0.0.0/8 or a single address`},
+		{"DEVICEGATE_POLICIES={}", "DEVICEGATE_POLICIES: a map can only be set in the file, under policies"},
+		{"DEVICEGATE_POLICIES_STAFF_REQUIRE_ROLES=staff", "DEVICEGATE_POLICIES_STAFF_REQUIRE_ROLES: a map can only be set in the file"},
+		{"DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE=staff=1", "DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE: a map can only be set in the file, under devices.max_devices_by_role"},
+		{"DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE_STAFF=1", "DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE_STAFF: a map can only be set in the file"},
+		{"DEVICEGATE_CHECKS_GRPC_POLICY=staff", `DEVICEGATE_CHECKS_GRPC_POLICY: checks.grpc.policy is "staff", but the policies are default`},
+		{"DEVICEGATE_API_ADDRESS=127.0.0.1:9283", "DEVICEGATE_API_ADDRESS: api.address (127.0.0.1:9283) and operations.address (127.0.0.1:9283) cannot both be listened on; choose another for one"},
+		{"DEVICEGATE_TOKENS_REFRESH_LIFETIME=1m", "DEVICEGATE_TOKENS_REFRESH_LIFETIME: tokens.refresh_lifetime is 1m, under tokens.access_lifetime, which is 15m; a refresh token has to live at least as long"},
+		{"DEVICEGATE_ADMIN_SOCKET=@x", `DEVICEGATE_ADMIN_SOCKET: the socket's path "@x" must not start with @`},
+	} {
+		got := lines(t, config.Source{Environ: []string{c.variable}})
+		if diff := cmp.Diff([]string{c.want}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.variable, diff)
+		}
+	}
+}
+
+// TestEveryFaultAtOnce puts one fault on nearly every line, in the file, the environment and a flag.
+func TestEveryFaultAtOnce(t *testing.T) {
+	text, err := os.ReadFile("testdata/faults.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/faults.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := lines(t, config.Source{
+		File: write(t, string(text)),
+		Environ: []string{
+			"DEVICEGATE_TRUSTED_PROXIES=10.0.0.1, x,,::/0", "DEVICEGATE_STORE_PATH=",
+			"DEVICEGATE_POLICIES_STAFF_REQUIRE_ROLES=staff", "DEVICEGATE_OPERATIONS_ADDRESS=127.0.0.1:9281",
+		},
+		LogLevel: "loud",
+	})
+	if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(want)), "\n"), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFilesThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name string
+		src  config.Source
+		want string
+	}{
+		{"absent but asked for", config.Source{File: filepath.Join(dir, "none.yaml"), FileRequired: true}, "d.yaml: there is no such file"},
+		{"a folder", config.Source{File: dir}, "d.yaml: cannot be read: is a directory"},
+		{"too large", config.Source{File: write(t, strings.Repeat("#", 1<<20)+"\n")}, "d.yaml: larger than 1 MiB: this is no configuration file"},
+	} {
+		got := lines(t, c.src)
+		if len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+	if got := lines(t, config.Source{File: write(t, strings.Repeat("#", 1<<20))}); got != nil {
+		t.Errorf("a file of exactly 1 MiB: %q", got)
+	}
+}
+
+// TestUnreadableFileStillReportsTheRest: the environment is checked, but nothing is concluded from
+// values the file may have set.
+func TestUnreadableFileStillReportsTheRest(t *testing.T) {
+	got := lines(t, config.Source{
+		File:    write(t, "policies: {staff: {}\n"),
+		Environ: []string{"DEVICEGATE_CHECKS_GRPC_POLICY=staff", "DEVICEGATE_TOKENS_LEEWAY=2m"},
+	})
+	want := []string{
+		"d.yaml:1:11: not YAML: could not find flow mapping end token '}'",
+		"DEVICEGATE_TOKENS_LEEWAY: 2m is out of range; 0s to 1m is allowed",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestRefusedHeaders: no header that somebody on the way acts on carries an identity.
+func TestRefusedHeaders(t *testing.T) {
+	for _, name := range strings.Fields(`Connection Keep-Alive TE Trailer Transfer-Encoding Upgrade Proxy-Authorization
+		Proxy-Connection X-Accel-Redirect x-accel-buffering Host Content-Length Content-Type Authorization Cookie
+		Set-Cookie Location Cache-Control WWW-Authenticate X-Auth-Reason Retry-After X-Envoy-Original-Path
+		X-Forwarded-User X-Original-Url X-Real-Ip Forwarded Via :path Remote_User Remote.User Remote~User`) {
+		if got := lines(t, config.Source{Environ: []string{"DEVICEGATE_IDENTITY_HEADERS_USER=" + name}}); len(got) != 1 {
+			t.Errorf("%s: faults %q, want one", name, got)
+		}
+	}
+	for _, name := range []string{"X-User", "Tenant-User", "X-Auth-Request-User", "remote-user"} {
+		if got := lines(t, config.Source{Environ: []string{"DEVICEGATE_IDENTITY_HEADERS_USER=" + name}}); got != nil {
+			t.Errorf("%s: faults %q, want none", name, got)
+		}
+	}
+}
+
+// TestBounds: each bound is accepted, and the value beside it is not.
+func TestBounds(t *testing.T) {
+	for _, c := range []struct{ name, low, high, under, over string }{
+		{"TOKENS_ACCESS_LIFETIME", "1m", "24h", "59s", "24h1s"},
+		{"TOKENS_REFRESH_LIFETIME", "15m", "3650d", "14m59s", "3651d"},
+		{"TOKENS_LEEWAY", "0s", "60s", "-1s", "61s"},
+		{"PASSWORDS_MIN_LENGTH", "8", "256", "7", "257"},
+		{"PASSWORDS_MAX_CONCURRENT", "0", "1024", "-1", "1025"},
+		{"PASSWORDS_ARGON2ID_MEMORY", "19MiB", "1GiB", "19455KiB", "1048577KiB"},
+		{"PASSWORDS_ARGON2ID_ITERATIONS", "2", "100", "1", "101"},
+		{"PASSWORDS_ARGON2ID_PARALLELISM", "1", "64", "0", "65"},
+		{"DEVICES_MAX_DEVICES", "0", "200", "-1", "201"},
+		{"DEVICES_HARD_LIMIT", "1", "1000", "0", "1001"},
+		{"DEVICES_MAX_LIFETIME", "1m", "36500d", "59s", "36501d"},
+		{"LOG_ALLOWED_SAMPLE", "1", "1000000", "0", "1000001"},
+		{"SHUTDOWN_TIMEOUT", "1s", "10m", "0s", "10m1s"},
+	} {
+		for value, want := range map[string]int{c.low: 0, c.high: 0, c.under: 1, c.over: 1} {
+			if got := lines(t, config.Source{Environ: []string{"DEVICEGATE_" + c.name + "=" + value}}); len(got) != want {
+				t.Errorf("%s=%s: faults %q, want %d", c.name, value, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package config_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"sort"
+	"strings"
+	"testing"
+
+	"devicegate/config"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// FuzzLoad: no file makes Load panic; a refused one has faults of one line with a place inside the
+// file; an accepted one, written out and read again, is the same configuration.
+func FuzzLoad(f *testing.F) {
+	for _, c := range badFiles {
+		f.Add(c.text)
+	}
+	for _, name := range []string{"testdata/defaults.yaml", "testdata/faults.yaml"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 4096 {
+			return
+		}
+		src := config.Source{File: write(t, text), FileRequired: true}
+		c, err := config.Load(src)
+		if err != nil {
+			checkFaults(t, text, err)
+			return
+		}
+		again := mustLoad(t, config.Source{File: write(t, spell(c))})
+		if diff := cmp.Diff(*c, again, comparePrefixes); diff != "" {
+			t.Errorf("read again (-first +second):\n%s\n%s", diff, spell(c))
+		}
+	})
+}
+
+func checkFaults(t *testing.T, text string, err error) {
+	t.Helper()
+	faults := *err.(*config.Faults)
+	last := strings.Count(text, "\n") + strings.Count(text, "\r") + 1
+	for _, fault := range faults {
+		if fault.Line < 1 || fault.Line > last || fault.Column < 1 || strings.ContainsAny(fault.Message, "\r\n") || fault.Message == "" {
+			t.Errorf("fault %#v in a text of %d lines", fault, last)
+		}
+	}
+}
+
+// spell writes a configuration out as a file.
+func spell(c *config.Config) string {
+	var b strings.Builder
+	put := func(path string, value any) { fmt.Fprintf(&b, "%s: %v\n", path, value) }
+	networks := func(list []netip.Prefix) string {
+		words := []string{}
+		for _, p := range list {
+			words = append(words, fmt.Sprintf("%q", p))
+		}
+		return "[" + strings.Join(words, ", ") + "]"
+	}
+	put("store", fmt.Sprintf("{path: %q}", c.Store.Path))
+	put("checks", fmt.Sprintf("{http: {address: %q}, grpc: {address: %q, policy: %q}, allowed_peers: %s}",
+		c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.Checks.GRPC.Policy, networks(c.Checks.AllowedPeers)))
+	put("api", fmt.Sprintf("{address: %q, base_path: %q}", c.API.Address, c.API.BasePath))
+	put("admin", fmt.Sprintf("{socket: %q}", c.Admin.Socket))
+	put("operations", fmt.Sprintf("{address: %q}", c.Operations.Address))
+	put("trusted_proxies", networks(c.TrustedProxies))
+	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s}",
+		c.Tokens.Issuer, c.Tokens.Audience, c.Tokens.AccessLifetime, c.Tokens.RefreshLifetime, c.Tokens.Leeway))
+	put("passwords", fmt.Sprintf("{min_length: %d, max_concurrent: %d, argon2id: {memory: %dKiB, iterations: %d, parallelism: %d}}",
+		c.Passwords.MinLength, c.Passwords.MaxConcurrent, c.Passwords.Argon2id.Memory>>10, c.Passwords.Argon2id.Iterations, c.Passwords.Argon2id.Parallelism))
+	var limits []string
+	for role, n := range c.Devices.MaxDevicesByRole {
+		limits = append(limits, fmt.Sprintf("%q: %d", role, n))
+	}
+	sort.Strings(limits)
+	put("devices", fmt.Sprintf("{max_devices: %d, hard_limit: %d, max_lifetime: %s, max_devices_by_role: {%s}}",
+		c.Devices.MaxDevices, c.Devices.HardLimit, c.Devices.MaxLifetime, strings.Join(limits, ", ")))
+	var policies []string
+	for name, p := range c.Policies {
+		demands := ""
+		if len(p.RequireRoles) > 0 {
+			demands = fmt.Sprintf("require_roles: [%s]", strings.Join(quoted(p.RequireRoles), ", "))
+		}
+		policies = append(policies, fmt.Sprintf("%q: {%s}", name, demands))
+	}
+	sort.Strings(policies)
+	put("policies", "{"+strings.Join(policies, ", ")+"}")
+	h := c.IdentityHeaders
+	put("identity_headers", fmt.Sprintf("{user: %q, roles: %q, device: %q}", h.User, h.Roles, h.Device))
+	put("log", fmt.Sprintf("{level: %s, format: %s, allowed_sample: %d}", c.Log.Level, c.Log.Format, c.Log.AllowedSample))
+	put("shutdown_timeout", c.ShutdownTimeout)
+	return b.String()
+}
+
+func quoted(words []string) []string {
+	out := make([]string, len(words))
+	for i, word := range words {
+		out[i] = fmt.Sprintf("%q", word)
+	}
+	return out
+}

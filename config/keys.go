@@ -1,0 +1,211 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// key is one configuration key: its dotted path, and how its value is read into a Config.
+type key struct {
+	path string
+	// parse reads the text of a variable or flag; nil for a map, which only the file can hold.
+	parse func(text string) []error
+	// decode reads the value of the key in the file.
+	decode func(w *walker, n ast.Node)
+}
+
+// keys is the table of all keys. The functions at the end of each row are its rules: format and
+// bounds. Rules across keys stand in checkTogether.
+func keys(c *Config) []key {
+	return []key{
+		one("store.path", &c.Store.Path, filePath),
+
+		one("checks.http.address", &c.Checks.HTTP.Address, parseAddress),
+		one("checks.grpc.address", &c.Checks.GRPC.Address, parseAddress),
+		one("checks.grpc.policy", &c.Checks.GRPC.Policy, shortName),
+		list("checks.allowed_peers", &c.Checks.AllowedPeers, peerNetwork),
+
+		one("api.address", &c.API.Address, parseAddress),
+		one("api.base_path", &c.API.BasePath, basePath),
+		one("admin.socket", &c.Admin.Socket, socketPath),
+		one("operations.address", &c.Operations.Address, parseAddress),
+
+		list("trusted_proxies", &c.TrustedProxies, proxyNetwork),
+
+		one("tokens.issuer", &c.Tokens.Issuer, claim),
+		one("tokens.audience", &c.Tokens.Audience, claim),
+		one("tokens.access_lifetime", &c.Tokens.AccessLifetime, durations(time.Minute, day)),
+		one("tokens.refresh_lifetime", &c.Tokens.RefreshLifetime, durations(time.Minute, 3650*day)),
+		one("tokens.leeway", &c.Tokens.Leeway, durations(0, time.Minute)),
+
+		one("passwords.min_length", &c.Passwords.MinLength, numbers(8, 256)),
+		one("passwords.max_concurrent", &c.Passwords.MaxConcurrent, numbers(0, 1024)),
+		one("passwords.argon2id.memory", &c.Passwords.Argon2id.Memory, sizes(19*mebibyte, gibibyte)),
+		one("passwords.argon2id.iterations", &c.Passwords.Argon2id.Iterations, numbers(2, 100)),
+		one("passwords.argon2id.parallelism", &c.Passwords.Argon2id.Parallelism, numbers(1, 64)),
+
+		one("devices.max_devices", &c.Devices.MaxDevices, numbers(0, 1000)),
+		table("devices.max_devices_by_role", &c.Devices.MaxDevicesByRole, numbers(1, 1000)),
+		one("devices.hard_limit", &c.Devices.HardLimit, numbers(1, 1000)),
+		one("devices.max_lifetime", &c.Devices.MaxLifetime, orZero(durations(time.Minute, 36500*day))),
+
+		policies("policies", &c.Policies),
+
+		one("identity_headers.user", &c.IdentityHeaders.User, headerName),
+		one("identity_headers.roles", &c.IdentityHeaders.Roles, headerName),
+		one("identity_headers.device", &c.IdentityHeaders.Device, headerName),
+
+		one("log.level", &c.Log.Level, oneOf("trace", "debug", "info", "warn", "error")),
+		one("log.format", &c.Log.Format, oneOf("auto", "json", "console")),
+		one("log.allowed_sample", &c.Log.AllowedSample, numbers(1, 1_000_000)),
+
+		one("shutdown_timeout", &c.ShutdownTimeout, durations(time.Second, 10*time.Minute)),
+	}
+}
+
+// find returns the key at path.
+func find(keys []key, path string) (key, bool) {
+	i := slices.IndexFunc(keys, func(k key) bool { return k.path == path })
+	if i < 0 {
+		return key{}, false
+	}
+	return keys[i], true
+}
+
+// one is a key with a single value. Null leaves the default.
+func one[T any](path string, to *T, parse func(string) (T, error)) key {
+	set := func(text string) []error {
+		value, err := parse(text)
+		if err != nil {
+			return []error{err}
+		}
+		*to = value
+		return nil
+	}
+	return key{path: path, parse: set, decode: func(w *walker, n ast.Node) {
+		if isNull(n) {
+			return
+		}
+		text, err := scalar[T](n)
+		if err != nil {
+			w.fault(path, n, err)
+			return
+		}
+		for _, err := range set(text) {
+			w.fault(path, n, err)
+		}
+	}}
+}
+
+// list is a key with a list of values: a YAML list, or text with commas. Null leaves the default,
+// an empty list or text empties it.
+func list[T any](path string, to *[]T, parse func(string) (T, error)) key {
+	fromText := func(text string) (errs []error) {
+		values := []T{}
+		if strings.TrimSpace(text) == "" {
+			*to = values
+			return nil
+		}
+		for _, part := range strings.Split(text, ",") {
+			value, err := parse(strings.TrimSpace(part))
+			if err != nil {
+				errs = append(errs, err)
+			}
+			values = append(values, value)
+		}
+		*to = values
+		return errs
+	}
+	return key{path: path, parse: fromText, decode: func(w *walker, n ast.Node) {
+		if isNull(n) {
+			return
+		}
+		values := []T{}
+		for _, element := range w.elements(path, n) {
+			text, err := scalar[T](element)
+			if err == nil {
+				var value T
+				value, err = parse(text)
+				values = append(values, value)
+			}
+			if err != nil {
+				w.fault(path, element, err)
+			}
+		}
+		*to = values
+	}}
+}
+
+// table is a key with a number for each of several names. Null leaves the default.
+func table(path string, to *map[string]int, parse func(string) (int, error)) key {
+	return key{path: path, decode: func(w *walker, n ast.Node) {
+		if isNull(n) {
+			return
+		}
+		values := map[string]int{}
+		for _, e := range w.entries(path, n) {
+			if _, err := shortName(e.name); err != nil {
+				w.complain(e.key, path+": "+err.Error())
+				continue
+			}
+			inner := path + "." + e.name
+			w.set(inner, e.value)
+			value, err := parseNode(e.value, parse)
+			if err != nil {
+				w.fault(inner, e.value, err)
+			}
+			values[e.name] = value
+		}
+		*to = values
+	}}
+}
+
+// policies is the map of policies. The default policy stays where the file does not name it.
+func policies(path string, to *map[string]Policy) key {
+	return key{path: path, decode: func(w *walker, n ast.Node) {
+		if isNull(n) {
+			return
+		}
+		for _, e := range w.entries(path, n) {
+			if _, err := shortName(e.name); err != nil {
+				w.complain(e.key, path+": "+err.Error())
+				continue
+			}
+			inner := path + "." + e.name
+			if isNull(e.value) {
+				// Demands that were commented out, or lost by a template, must not become a policy
+				// that lets every device pass.
+				w.fault(inner, e.key, fmt.Errorf("nothing is written here; write {} if every live device may pass"))
+				continue
+			}
+			var policy Policy
+			w.section(inner, e.value, []key{requiredRoles(inner+".require_roles", &policy.RequireRoles)})
+			(*to)[e.name] = policy
+		}
+	}}
+}
+
+// maxRoles is how many roles a user can have, so a longer list of demands is a mistake.
+const maxRoles = 32
+
+// requiredRoles is a list of roles that is not empty: "one of none" could be read as everybody and
+// as nobody.
+func requiredRoles(path string, to *[]string) key {
+	k := list(path, to, shortName)
+	decode := k.decode
+	k.decode = func(w *walker, n ast.Node) {
+		decode(w, n)
+		switch {
+		case !w.sound(path):
+		case len(*to) == 0:
+			w.fault(path, n, fmt.Errorf("names no role; leave the key out if every role may pass"))
+		case len(*to) > maxRoles:
+			w.fault(path, n, fmt.Errorf("%d roles; at most %d are allowed", len(*to), maxRoles))
+		}
+	}
+	return k
+}

@@ -1,0 +1,228 @@
+package config_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"devicegate/config"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+// write puts text into a file called d.yaml in a folder of its own.
+func write(t testing.TB, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "d.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// mustLoad loads a configuration that is expected to be valid.
+func mustLoad(t testing.TB, src config.Source) config.Config {
+	t.Helper()
+	c, err := config.Load(src)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return *c
+}
+
+// lines returns the faults of a configuration, one string each, with the file as d.yaml.
+func lines(t testing.TB, src config.Source) []string {
+	t.Helper()
+	c, err := config.Load(src)
+	if err == nil {
+		return nil
+	}
+	if c != nil {
+		t.Error("Load returned a Config together with faults")
+	}
+	var faults *config.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("Load returned %T, want *config.Faults", err)
+	}
+	text := faults.Error()
+	if src.File != "" {
+		text = strings.ReplaceAll(text, src.File, "d.yaml")
+	}
+	return strings.Split(text, "\n")
+}
+
+func TestDefaults(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	tcp := func(addr string) config.Address { return config.Address{Network: "tcp", Addr: addr} }
+	want := config.Config{
+		Store: config.Store{Path: "devicegate.db"},
+		Checks: config.Checks{
+			HTTP:         config.HTTPChecks{Address: tcp("127.0.0.1:9280")},
+			GRPC:         config.GRPCChecks{Address: tcp("127.0.0.1:9281"), Policy: "default"},
+			AllowedPeers: loopback,
+		},
+		API:            config.API{Address: tcp("127.0.0.1:9282")},
+		Operations:     config.Operations{Address: tcp("127.0.0.1:9283")},
+		TrustedProxies: loopback,
+		Tokens: config.Tokens{
+			Issuer: "devicegate", Audience: "devicegate",
+			AccessLifetime: 15 * time.Minute, RefreshLifetime: 720 * time.Hour, Leeway: 5 * time.Second,
+		},
+		Passwords: config.Passwords{
+			MinLength: 15,
+			Argon2id:  config.Argon2id{Memory: 19922944, Iterations: 2, Parallelism: 1},
+		},
+		Devices:         config.Devices{MaxDevicesByRole: map[string]int{}, HardLimit: 200, MaxLifetime: 8760 * time.Hour},
+		Policies:        map[string]config.Policy{"default": {}},
+		IdentityHeaders: config.IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Log:             config.Log{Level: "info", Format: "auto", AllowedSample: 1},
+		ShutdownTimeout: 20 * time.Second,
+	}
+	for name, src := range map[string]config.Source{
+		"no file":       {},
+		"absent file":   {File: filepath.Join(t.TempDir(), "none.yaml")},
+		"empty file":    {File: write(t, "")},
+		"comments":      {File: write(t, "# nothing\n---\n# more\n")},
+		"null document": {File: write(t, "null\n")},
+		"null section":  {File: write(t, "store:\nchecks: ~\ntokens: {leeway: , issuer: null}\npolicies:\n")},
+		"spelled out":   {File: "testdata/defaults.yaml", FileRequired: true},
+		"byte order":    {File: write(t, "\ufeffstore: {path: devicegate.db}\r\n")},
+	} {
+		if diff := cmp.Diff(want, mustLoad(t, src), comparePrefixes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if got := want.AdminSocket(); got != "devicegate.db.sock" {
+		t.Errorf("AdminSocket() = %q, want devicegate.db.sock", got)
+	}
+}
+
+// TestEveryFieldHasAKey fails for a field of Config that no key sets.
+func TestEveryFieldHasAKey(t *testing.T) {
+	fields := -1 // Warnings is no key
+	var count func(reflect.Type)
+	count = func(s reflect.Type) {
+		for i := range s.NumField() {
+			if f := s.Field(i).Type; f.Kind() == reflect.Struct && f != reflect.TypeFor[config.Address]() {
+				count(f)
+				continue
+			}
+			fields++
+		}
+	}
+	count(reflect.TypeFor[config.Config]())
+	if got := len(config.Paths()); got != fields {
+		t.Errorf("%d keys for %d fields", got, fields)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	src := config.Source{}
+	level := func() string { return mustLoad(t, src).Log.Level }
+	if got := level(); got != "info" {
+		t.Errorf("default: level = %s", got)
+	}
+	src.File = write(t, "log: {level: warn}\n")
+	if got := level(); got != "warn" {
+		t.Errorf("the file over the default: level = %s", got)
+	}
+	src.Environ = []string{"DEVICEGATE_LOG_LEVEL=error"}
+	if got := level(); got != "error" {
+		t.Errorf("the environment over the file: level = %s", got)
+	}
+	src.LogLevel = "debug"
+	if got := level(); got != "debug" {
+		t.Errorf("the flag over the environment: level = %s", got)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	c := mustLoad(t, config.Source{
+		File: write(t, "api: {base_path: /a}\nchecks: {allowed_peers: [10.0.0.0/8]}\n"),
+		Environ: []string{
+			"PATH=/bin", "DEVICEGATE", "DEVICEGATE_CONFIG=/elsewhere.yaml",
+			"DEVICEGATE_STORE_PATH=/data/a=b.db", "DEVICEGATE_CHECKS_HTTP_ADDRESS=unix:/run/check.sock",
+			"DEVICEGATE_CHECKS_GRPC_ADDRESS=", "DEVICEGATE_CHECKS_ALLOWED_PEERS= 192.0.2.1 ,::ffff:10.1.0.0/112",
+			"DEVICEGATE_TRUSTED_PROXIES=", "DEVICEGATE_PASSWORDS_ARGON2ID_MEMORY=1GiB",
+			"DEVICEGATE_PORT_9280_TCP=tcp://10.0.0.1:9280", "DEVICEGATE_PORT=tcp://10.0.0.1:9280", "DEVICEGATE_LOG_LEVLE=debug",
+		},
+	})
+	want := config.Default()
+	want.API.BasePath = "/a"
+	want.Store.Path = "/data/a=b.db"
+	want.Checks.HTTP.Address = config.Address{Network: "unix", Addr: "/run/check.sock"}
+	want.Checks.GRPC.Address = config.Address{}
+	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("10.1.0.0/16")}
+	want.TrustedProxies = []netip.Prefix{}
+	want.Passwords.Argon2id.Memory = 1 << 30
+	want.Warnings = []string{"environment variables that name no configuration key are ignored: " +
+		"DEVICEGATE_LOG_LEVLE (did you mean DEVICEGATE_LOG_LEVEL?), DEVICEGATE_PORT, DEVICEGATE_PORT_9280_TCP"}
+	if diff := cmp.Diff(want, c, comparePrefixes); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestVariablesAreDistinct(t *testing.T) {
+	seen := map[string]string{}
+	for _, path := range config.Paths() {
+		name := config.Variable(path)
+		if other, twice := seen[name]; twice {
+			t.Errorf("%s sets both %s and %s", name, other, path)
+		}
+		seen[name] = path
+	}
+}
+
+func TestValues(t *testing.T) {
+	c := mustLoad(t, config.Source{File: write(t, `
+api: {address: "[::ffff:127.0.0.1]:0"}
+operations: {address: ":0"}
+checks:
+  http: {address: Gate.example:09280}
+  allowed_peers:
+  - 10.0.0.1
+  - "::1"
+  - fe80::/10
+tokens: {access_lifetime: 24h, refresh_lifetime: 1d12h, leeway: 0}
+passwords: {min_length: 8, argon2id: {memory: 20480KiB}}
+devices:
+  max_devices: 3
+  max_devices_by_role: {staff: 1, "0": 2}
+  max_lifetime: 0s
+policies:
+  staff: {require_roles: [staff, admin]}
+  open: {}
+`)})
+	want := config.Default()
+	want.API.Address = config.Address{Network: "tcp", Addr: "127.0.0.1:0"}
+	want.Operations.Address = config.Address{Network: "tcp", Addr: ":0"}
+	want.Checks.HTTP.Address = config.Address{Network: "tcp", Addr: "gate.example:9280"}
+	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10")}
+	want.Tokens.AccessLifetime, want.Tokens.RefreshLifetime, want.Tokens.Leeway = 24*time.Hour, 36*time.Hour, 0
+	want.Passwords.MinLength, want.Passwords.Argon2id.Memory = 8, 20<<20
+	want.Devices = config.Devices{MaxDevices: 3, MaxDevicesByRole: map[string]int{"staff": 1, "0": 2}, HardLimit: 200}
+	want.Policies = map[string]config.Policy{"default": {}, "open": {}, "staff": {RequireRoles: []string{"staff", "admin"}}}
+	want.Warnings = []string{"passwords.min_length is 8; where the password is the only factor, NIST SP 800-63B-4 asks for 15, because shorter ones are guessed from a stolen hash"}
+	if diff := cmp.Diff(want, c, comparePrefixes); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAddressLocal(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": true, "unix:/run/a.sock": true, "127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true,
+		":1": false, "0.0.0.0:1": false, "10.0.0.1:1": false, "localhost.example:1": false,
+	} {
+		c := mustLoad(t, config.Source{Environ: []string{"DEVICEGATE_API_ADDRESS=" + text}})
+		if got := c.API.Address; got.Local() != want || got.String() != text || got.Off() != (text == "") {
+			t.Errorf("%q: got %+v, Local %v, want Local %v", text, got, got.Local(), want)
+		}
+	}
+}

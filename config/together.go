@@ -1,0 +1,118 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// checkTogether applies the rules across keys. Each is skipped where one of its keys has a fault of
+// its own.
+func (l *loader) checkTogether() {
+	l.checkLifetimes()
+	l.checkDeviceLimits()
+	l.checkGRPCPolicy()
+	l.checkHeadersDistinct()
+	l.checkAdminSocket()
+	l.checkListenersDistinct()
+}
+
+// conflict notes a fault between keys, at the one among them that was set last. The message names
+// the keys.
+func (l *loader) conflict(message string, paths ...string) {
+	var last origin
+	for _, p := range paths {
+		if !l.sound(p) {
+			return
+		}
+		if o := l.origin[p]; o.order > last.order {
+			last = o
+		}
+	}
+	l.faults = append(l.faults, last.place.says(message))
+}
+
+func (l *loader) checkLifetimes() {
+	t := l.config.Tokens
+	if t.RefreshLifetime < t.AccessLifetime {
+		l.conflict(fmt.Sprintf("tokens.refresh_lifetime is %s, under tokens.access_lifetime, which is %s; a refresh token has to live at least as long",
+			showDuration(t.RefreshLifetime), showDuration(t.AccessLifetime)),
+			"tokens.refresh_lifetime", "tokens.access_lifetime")
+	}
+}
+
+func (l *loader) checkDeviceLimits() {
+	d := l.config.Devices
+	over := func(path string, n int) {
+		if n > d.HardLimit {
+			l.conflict(fmt.Sprintf("%s is %d, over devices.hard_limit, which is %d; lower the one or raise the other", path, n, d.HardLimit),
+				path, "devices.hard_limit")
+		}
+	}
+	over("devices.max_devices", d.MaxDevices)
+	for _, role := range sortedKeys(d.MaxDevicesByRole) {
+		over("devices.max_devices_by_role."+role, d.MaxDevicesByRole[role])
+	}
+}
+
+func (l *loader) checkGRPCPolicy() {
+	name := l.config.Checks.GRPC.Policy
+	if _, ok := l.config.Policies[name]; ok || !l.sound("policies."+name) {
+		return
+	}
+	l.conflict(fmt.Sprintf("checks.grpc.policy is %s, but the policies are %s", quote(name),
+		strings.Join(sortedKeys(l.config.Policies), ", ")), "checks.grpc.policy")
+}
+
+func (l *loader) checkHeadersDistinct() {
+	h := l.config.IdentityHeaders
+	paths := []string{"identity_headers.user", "identity_headers.roles", "identity_headers.device"}
+	names := []string{h.User, h.Roles, h.Device}
+	for i := range names {
+		for j := range i {
+			if strings.EqualFold(names[i], names[j]) {
+				l.conflict(fmt.Sprintf("%s is the header of %s and of %s; each needs its own", names[i], paths[j], paths[i]),
+					paths[j], paths[i])
+			}
+		}
+	}
+}
+
+// checkAdminSocket checks the socket's path where it comes from store.path, and that it does not
+// fall on the store.
+func (l *loader) checkAdminSocket() {
+	c := l.config
+	if c.Admin.Socket == "" {
+		if err := checkSocket(c.AdminSocket()); err != nil {
+			l.conflict("admin.socket follows store.path: "+err.Error()+"; set it", "store.path", "admin.socket")
+		}
+	}
+	if filepath.Clean(c.AdminSocket()) == filepath.Clean(c.Store.Path) {
+		l.conflict("admin.socket and store.path are the same file; choose another for one", "store.path", "admin.socket")
+	}
+}
+
+func (l *loader) checkListenersDistinct() {
+	c := l.config
+	paths := []string{"checks.http.address", "checks.grpc.address", "api.address", "operations.address", "admin.socket"}
+	addresses := []Address{c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.API.Address, c.Operations.Address, {"unix", c.AdminSocket()}}
+	for i := range addresses {
+		for j := range i {
+			if addresses[i].clashes(addresses[j]) {
+				l.conflict(fmt.Sprintf("%s (%s) and %s (%s) cannot both be listened on; choose another for one",
+					paths[j], addresses[j], paths[i], addresses[i]), paths[j], paths[i])
+			}
+		}
+		if addresses[i].clashes(Address{"unix", c.Store.Path}) && paths[i] != "admin.socket" {
+			l.conflict(fmt.Sprintf("%s and store.path are the same file; choose another for one", paths[i]), paths[i], "store.path")
+		}
+	}
+}
+
+func (l *loader) warnShortPasswords() {
+	if n := l.config.Passwords.MinLength; n < recommendedPassword {
+		l.config.Warnings = append(l.config.Warnings, fmt.Sprintf(
+			"passwords.min_length is %d; where the password is the only factor, NIST SP 800-63B-4 asks for %d, because shorter ones are guessed from a stolen hash",
+			n, recommendedPassword))
+	}
+}
