@@ -1,0 +1,49 @@
+package password
+
+import (
+	"errors"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// lowerPriority gives every thread of this process nice 19 and, where the system allows it, the
+// scheduling policy for idle time only. Both belong to a thread on Linux and are inherited by the
+// threads it makes, and Go's runtime has several by now: so passes are made until one meets no new
+// thread, after which none can be made that is not lowered.
+//
+// No new session is made for the worker: where the kernel groups tasks by session (autogroup), both
+// settings count only inside the group, and the worker would be as strong as the pool's process.
+func lowerPriority() error {
+	lowered := make(map[int]bool)
+	for {
+		before := len(lowered)
+		if err := lowerThreads(lowered); err != nil {
+			return err
+		}
+		if len(lowered) == before {
+			return nil
+		}
+	}
+}
+
+func lowerThreads(lowered map[int]bool) error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil || lowered[tid] {
+			continue
+		}
+		if err := unix.Setpriority(unix.PRIO_PROCESS, tid, 19); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+		// Sandboxes may forbid the policy. Nice 19 alone has been measured to be enough.
+		_ = unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+		lowered[tid] = true
+	}
+	return nil
+}
