@@ -1,0 +1,163 @@
+package token
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"devicegate/reason"
+)
+
+// Verifier checks access tokens. It is safe for concurrent use.
+type Verifier struct {
+	issuer, audience string
+	lifetime, leeway int64 // seconds
+	keys             *Keyring
+	now              func() time.Time
+	cache            *cache
+}
+
+// NewVerifier returns a verifier of tokens that were signed with one of keys' keys. now must be safe
+// for concurrent use. The error says what is wrong with cfg.
+func NewVerifier(cfg Config, keys *Keyring, now func() time.Time) (*Verifier, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	size := cfg.CacheBytes
+	if size == 0 {
+		size = DefaultCacheBytes
+	}
+	return &Verifier{
+		issuer:   cfg.Issuer,
+		audience: cfg.Audience,
+		lifetime: int64(cfg.AccessLifetime / time.Second),
+		leeway:   int64(cfg.Leeway / time.Second),
+		keys:     keys,
+		now:      now,
+		cache:    newCache(size),
+	}, nil
+}
+
+// Verify returns what raw vouches for and reason.OK, or nothing and the reason of the refusal in the
+// order of the package comment. It is total and fails closed: any bytes may be given, and only OK
+// accepts.
+func (v *Verifier) Verify(raw string) (Verified, reason.Reason) {
+	if len(raw) > MaxSize {
+		return Verified{}, reason.TokenMalformed // before hashing, whose cost grows with the length
+	}
+	keys, now := v.keys.current(), v.now().Unix()
+	id := digest(raw)
+	if hit, ok := v.cache.get(id, keys.epoch); ok {
+		if why := v.live(hit.Expires, hit.NotBefore, hit.IssuedAt, now); why != reason.OK {
+			return Verified{}, why
+		}
+		return hit, reason.OK
+	}
+	c, why := scan(raw)
+	if why != reason.OK {
+		return Verified{}, why
+	}
+	payload, why := keys.verify(raw, c.keyID)
+	if why != reason.OK {
+		return Verified{}, why
+	}
+	verified, why := v.judge(c.typ, payload, now)
+	if why == reason.OK {
+		v.cache.put(id, keys.epoch, verified, now)
+	}
+	return verified, why
+}
+
+// digest returns the SHA-256 of raw. A usual token is copied to the stack: a hit allocates nothing.
+func digest(raw string) [sha256.Size]byte {
+	var buf [1 << 10]byte
+	return sha256.Sum256(append(buf[:0], raw...))
+}
+
+// verify checks the signature of a scanned token with the one key that kid names and returns the
+// bytes that were signed as its claims.
+func (s *keySet) verify(raw, kid string) ([]byte, reason.Reason) {
+	if len(s.public) == 0 {
+		return nil, reason.KeysUnavailable
+	}
+	key, ok := s.public[kid]
+	if !ok {
+		return nil, reason.TokenUnverified
+	}
+	payload, err := jws.Verify([]byte(raw), jws.WithKey(jwa.EdDSA, key))
+	if err != nil {
+		return nil, reason.TokenUnverified
+	}
+	return payload, reason.OK
+}
+
+// judge decides about claims whose signature has been verified.
+func (v *Verifier) judge(typ string, payload []byte, now int64) (Verified, reason.Reason) {
+	var c wireClaims
+	if err := json.Unmarshal(payload, &c); err != nil || !c.complete() {
+		return Verified{}, reason.TokenMalformed
+	}
+	if c.Issuer != v.issuer {
+		return Verified{}, reason.TokenUnverified
+	}
+	if typ != headerType || c.TokenType != claimTokenType {
+		return Verified{}, reason.TokenWrongType
+	}
+	if c.Audience != v.audience {
+		return Verified{}, reason.TokenWrongAudience
+	}
+	if why := v.live(c.Expires, c.NotBefore, c.IssuedAt, now); why != reason.OK {
+		return Verified{}, why
+	}
+	if c.Expires-c.IssuedAt > v.lifetime { // both are positive: the difference cannot overflow
+		return Verified{}, reason.TokenLivesTooLong
+	}
+	if c.DeviceUID == "" {
+		return Verified{}, reason.DeviceUIDMissing
+	}
+	return c.facts()
+}
+
+// live compares a token's times with the clock: it is dead at its exp exactly, and not begun while
+// nbf or iat is more than the leeway ahead.
+func (v *Verifier) live(expires, notBefore, issuedAt, now int64) reason.Reason {
+	if now >= expires {
+		return reason.TokenExpired
+	}
+	if notBefore > now+v.leeway || issuedAt > now+v.leeway {
+		return reason.TokenNotYetValid
+	}
+	return reason.OK
+}
+
+// complete says whether every claim but device_uid, which has a reason of its own, is there.
+func (c *wireClaims) complete() bool {
+	for _, s := range [...]string{c.Issuer, c.Subject, c.Audience, c.ID, c.Username, c.TokenType, c.UserID} {
+		if s == "" {
+			return false
+		}
+	}
+	return c.Roles != nil && c.Expires > 0 && c.IssuedAt > 0 && c.NotBefore > 0
+}
+
+// facts returns what the claims say about whom, or token_malformed where that is ambiguous.
+func (c *wireClaims) facts() (Verified, reason.Reason) {
+	user, ok1 := canonicalUUID(c.Subject)
+	device, ok2 := canonicalUUID(c.DeviceUID)
+	if !ok1 || !ok2 || c.UserID != c.Subject || c.Expires <= c.IssuedAt || c.Expires <= c.NotBefore {
+		return Verified{}, reason.TokenMalformed
+	}
+	generation := max(c.Generation, firstGeneration)
+	return Verified{User: user, Device: device, Generation: generation, IssuedAt: c.IssuedAt, NotBefore: c.NotBefore, Expires: c.Expires}, reason.OK
+}
+
+// canonicalUUID parses the lower-case dashed form and refuses every other spelling of the same id,
+// because ids are compared as text elsewhere, and the zero UUID, which is nobody.
+func canonicalUUID(s string) (uuid.UUID, bool) {
+	id, err := uuid.Parse(s)
+	return id, err == nil && id != uuid.Nil && id.String() == s
+}
