@@ -93,6 +93,8 @@ var badFiles = []struct{ name, text, want string }{
 		`d.yaml:1:18: tokens.leeway: "-5s" is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h`},
 	{"duration out of range", "tokens: {leeway: 90s}\n",
 		"d.yaml:1:18: tokens.leeway: 90s is out of range; 0s to 1m is allowed"},
+	{"a leeway that no token can count", "tokens: {leeway: 1500ms}\n",
+		"d.yaml:1:18: tokens.leeway: 1500ms is not a whole number of seconds, which is what tokens count in"},
 	{"lifetime under its minimum", "devices: {max_lifetime: 1s}\n",
 		"d.yaml:1:25: devices.max_lifetime: 1s is out of range; 1m to 36500d is allowed, or 0s for none"},
 	{"size without a unit", "passwords: {argon2id: {memory: 19922944}}\n",

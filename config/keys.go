@@ -38,9 +38,9 @@ func keys(c *Config) []key {
 
 		one("tokens.issuer", &c.Tokens.Issuer, claim),
 		one("tokens.audience", &c.Tokens.Audience, claim),
-		one("tokens.access_lifetime", &c.Tokens.AccessLifetime, durations(time.Minute, day)),
+		one("tokens.access_lifetime", &c.Tokens.AccessLifetime, wholeSeconds(durations(time.Minute, day))),
 		one("tokens.refresh_lifetime", &c.Tokens.RefreshLifetime, durations(time.Minute, 3650*day)),
-		one("tokens.leeway", &c.Tokens.Leeway, durations(0, time.Minute)),
+		one("tokens.leeway", &c.Tokens.Leeway, wholeSeconds(durations(0, time.Minute))),
 
 		one("passwords.min_length", &c.Passwords.MinLength, numbers(8, 256)),
 		one("passwords.max_concurrent", &c.Passwords.MaxConcurrent, numbers(0, 1024)),

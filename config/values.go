@@ -85,6 +85,17 @@ func durations(low, high time.Duration) func(string) (time.Duration, error) {
 	}
 }
 
+// wholeSeconds narrows a rule for durations: the claims of a token count in seconds.
+func wholeSeconds(rule func(string) (time.Duration, error)) func(string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		d, err := rule(text)
+		if err == nil && d%time.Second != 0 {
+			return 0, fmt.Errorf("%s is not a whole number of seconds, which is what tokens count in", text)
+		}
+		return d, err
+	}
+}
+
 // orZero lets a rule for durations also take 0, which switches the bound off.
 func orZero(rule func(string) (time.Duration, error)) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
