@@ -1,0 +1,50 @@
+package device
+
+import "devicegate/reason"
+
+// EndReason says why a device ended. The zero value is not a reason.
+type EndReason uint8
+
+// The ways a device ends. Their numbers are stored: only append.
+const (
+	_ EndReason = iota
+	Logout
+	RevokedByDevice
+	RevokedByAdmin
+	RevokeAll
+	Replaced
+	RefreshReuse
+	PasswordChanged
+	InactiveAccount
+	Expired
+	IPChange
+)
+
+var endWords = [...]string{
+	Logout: "logout", RevokedByDevice: "revoked_by_device", RevokedByAdmin: "revoked_by_admin", RevokeAll: "revoke_all",
+	Replaced: "replaced", RefreshReuse: "refresh_reuse", PasswordChanged: "password_changed",
+	InactiveAccount: "inactive_account", Expired: "expired", IPChange: "ip_change",
+}
+
+// String returns the word that records and logs carry.
+func (e EndReason) String() string {
+	if int(e) < len(endWords) && endWords[e] != "" {
+		return endWords[e]
+	}
+	return "unknown"
+}
+
+// Check returns what a check answers for a device that ended so. Anything that is not told apart on
+// purpose is device_not_recognized.
+func (e EndReason) Check() reason.Reason {
+	switch e {
+	case Replaced:
+		return reason.DeviceReplaced
+	case RefreshReuse, IPChange:
+		return reason.DeviceCompromised
+	case InactiveAccount:
+		return reason.InactiveAccount
+	default:
+		return reason.DeviceNotRecognized
+	}
+}

@@ -1,0 +1,264 @@
+package device
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"devicegate/db"
+	"devicegate/reason"
+)
+
+// ErrNotFound: the user has no such live device. Another user's device is simply not there.
+var ErrNotFound = errors.New("no such device")
+
+// ErrSelf: a device may not end or change itself as if it were another; logging out is its own way.
+var ErrSelf = errors.New("this is the device that asks")
+
+// endsPerTxn bounds how many devices one transaction ends (two writes each), so that it stays under the
+// limits of the seam together with what else a sign-in writes.
+const endsPerTxn = 10
+
+// maxRetries bounds how often a change is tried again because somebody else changed the same records.
+const maxRetries = 100
+
+// Registry changes devices. Each change is one transaction, and when a method has returned without an
+// error the index knows it: the next check sees it.
+type Registry struct {
+	Store db.Store
+	Index *Index
+	Now   func() time.Time
+	// Keep is how long the row of an ended device stays: the life of an access token and the leeway.
+	Keep time.Duration
+}
+
+func listKey(user uuid.UUID) string           { return "l/" + user.String() }
+func devicePrefix(user uuid.UUID) string      { return "d/" + user.String() + "/" }
+func deviceKey(user, device uuid.UUID) string { return devicePrefix(user) + device.String() }
+
+// set is the devices of one user as they stood, with what a transaction needs to be sure that they
+// still stand so.
+type set struct {
+	list    db.Entry // revision 0 when the user never had a device
+	ordinal uint64   // of the next device
+	live    []Record // newest first
+}
+
+// load reads the set. The list is read first: every change of the set rewrites it, so a transaction that
+// demands it unchanged is sure of the devices read after it.
+func (r *Registry) load(ctx context.Context, user uuid.UUID) (set, error) {
+	s, err := r.list(ctx, user)
+	if err != nil {
+		return set{}, err
+	}
+	now := r.Now()
+	var recs []Record
+	at, err := db.Each(ctx, r.Store, devicePrefix(user), func(e db.Entry) error {
+		rec, err := decodeRecord(e.Key, e.Value)
+		recs = append(recs, rec)
+		return err
+	})
+	if err != nil {
+		return set{}, err
+	}
+	if err := r.Index.reach(ctx, at); err != nil {
+		return set{}, err
+	}
+	for _, rec := range recs {
+		if _, why := r.Index.Peek(user, rec.UID, now); why == reason.OK {
+			s.live = append(s.live, rec)
+		}
+	}
+	slices.SortFunc(s.live, func(a, b Record) int { return cmp.Compare(b.Ordinal, a.Ordinal) })
+	return s, nil
+}
+
+// list reads the device list alone.
+func (r *Registry) list(ctx context.Context, user uuid.UUID) (set, error) {
+	s := set{list: db.Entry{Key: listKey(user)}, ordinal: 1}
+	e, err := r.Store.Get(ctx, s.list.Key)
+	switch {
+	case err == nil && len(e.Value) == 8:
+		s.list, s.ordinal = e, binary.BigEndian.Uint64(e.Value)
+	case err == nil:
+		return set{}, fmt.Errorf("the record %q cannot be read", e.Key)
+	case !errors.Is(err, db.ErrNotFound):
+		return set{}, err
+	}
+	return s, nil
+}
+
+// touch returns the condition and the write that serialise a change of the set.
+func (s set) touch(next uint64) (db.Condition, db.Write) {
+	return db.Unchanged(s.list), db.Put(s.list.Key, binary.BigEndian.AppendUint64(nil, next))
+}
+
+// end returns the writes that end one device for why.
+func (r *Registry) end(rec Record, why EndReason) []db.Write {
+	row := rec.row()
+	row.ended, row.until = why, r.Now().Add(r.Keep).UnixMilli()
+	return []db.Write{db.Put(deviceRowKey(rec.UID), row.encode()), db.Delete(deviceKey(rec.User, rec.UID))}
+}
+
+// Seen returns when the device was last seen: by a check, or by its last sign-in or refresh.
+func (r *Registry) Seen(rec Record) time.Time {
+	if at := r.Index.LastSeen(rec.UID); at.After(rec.LastSeen) {
+		return at
+	}
+	return rec.LastSeen
+}
+
+// List returns the live devices of user, newest first.
+func (r *Registry) List(ctx context.Context, user uuid.UUID) ([]Record, error) {
+	s, err := r.load(ctx, user)
+	return s.live, err
+}
+
+// Get returns one live device of user, or ErrNotFound.
+func (r *Registry) Get(ctx context.Context, user, device uuid.UUID) (Record, error) {
+	rec, _, err := r.get(ctx, user, device)
+	return rec, err
+}
+
+func (r *Registry) get(ctx context.Context, user, device uuid.UUID) (Record, db.Entry, error) {
+	key := deviceKey(user, device)
+	found, at, err := r.Store.Range(ctx, key, key+"\x00", 1)
+	if err != nil {
+		return Record{}, db.Entry{}, err
+	}
+	if err := r.Index.reach(ctx, at); err != nil {
+		return Record{}, db.Entry{}, err
+	}
+	if _, why := r.Index.Peek(user, device, r.Now()); why != reason.OK || len(found) == 0 {
+		return Record{}, db.Entry{}, ErrNotFound
+	}
+	rec, err := decodeRecord(key, found[0].Value)
+	return rec, found[0], err
+}
+
+// Update changes one live device through change, which may be called again when somebody else changed
+// the record meanwhile; its error is returned as it is and nothing is written. What change does to
+// UID, User, Ordinal, Generation or CreatedAt is ignored.
+func (r *Registry) Update(ctx context.Context, user, device uuid.UUID, change func(*Record) error) (Record, error) {
+	return retry(func() (Record, error) {
+		s, err := r.list(ctx, user)
+		if err != nil {
+			return Record{}, err
+		}
+		rec, entry, err := r.get(ctx, user, device)
+		if err != nil {
+			return Record{}, err
+		}
+		next := rec
+		if err := change(&next); err != nil {
+			return Record{}, err
+		}
+		next.UID, next.User, next.Ordinal, next.Generation, next.CreatedAt = rec.UID, rec.User, rec.Ordinal, rec.Generation, rec.CreatedAt
+		txn := db.Txn{If: []db.Condition{db.Unchanged(entry)}, Writes: []db.Write{db.Put(entry.Key, next.encode())}}
+		if !next.ExpiresAt.Equal(rec.ExpiresAt) {
+			// This changes the set: a sign-in that took the device for expired a moment ago must not
+			// find it alive beside its own.
+			unchanged, touch := s.touch(s.ordinal)
+			txn.If = append(txn.If, unchanged)
+			txn.Writes = append(txn.Writes, touch, db.Put(deviceRowKey(device), next.row().encode()))
+		}
+		// A user who is disabled meanwhile must not get his device back with a later expiry.
+		if err := r.guardUser(ctx, user, rec.Generation, &txn); err != nil {
+			return Record{}, err
+		}
+		_, err = r.Store.Commit(ctx, txn)
+		return next, err
+	})
+}
+
+// guardUser adds the condition that the user's row is unchanged and checks that it lets devices of
+// generation live.
+func (r *Registry) guardUser(ctx context.Context, user uuid.UUID, generation uint32, txn *db.Txn) error {
+	e, err := r.Store.Get(ctx, UserRowKey(user))
+	if errors.Is(err, db.ErrNotFound) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	row, err := decodeUserRow(e.Value)
+	if err != nil {
+		return err
+	}
+	if row.Disabled || generation < row.Generation {
+		if err := r.Index.reach(ctx, e.Revision); err != nil {
+			return err
+		}
+		return ErrNotFound
+	}
+	txn.If = append(txn.If, db.Unchanged(e))
+	return nil
+}
+
+// End ends one device of user, or returns ErrNotFound when it is not live: then somebody else has ended
+// it already.
+func (r *Registry) End(ctx context.Context, user, device uuid.UUID, why EndReason) error {
+	n, err := r.EndWhere(ctx, user, why, func(rec Record) bool { return rec.UID == device }, nil)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
+// EndWhere ends every live device of user that which picks, tells told (may be nil) of each, and returns
+// how many that were. More than a few are ended in several transactions; on an error those already ended
+// stay ended.
+func (r *Registry) EndWhere(ctx context.Context, user uuid.UUID, why EndReason, which func(Record) bool, told func(Record)) (int, error) {
+	total := 0
+	for {
+		ended, err := retry(func() ([]Record, error) { return r.endSome(ctx, user, why, which) })
+		total += len(ended)
+		for _, rec := range ended {
+			if told != nil {
+				told(rec)
+			}
+		}
+		if err != nil || len(ended) < endsPerTxn {
+			return total, err
+		}
+	}
+}
+
+func (r *Registry) endSome(ctx context.Context, user uuid.UUID, why EndReason, which func(Record) bool) ([]Record, error) {
+	s, err := r.load(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	unchanged, touch := s.touch(s.ordinal)
+	txn := db.Txn{If: []db.Condition{unchanged}, Writes: []db.Write{touch}}
+	var ended []Record
+	for _, rec := range s.live {
+		if len(ended) < endsPerTxn && which(rec) {
+			txn.Writes = append(txn.Writes, r.end(rec, why)...)
+			ended = append(ended, rec)
+		}
+	}
+	if len(ended) == 0 {
+		return nil, nil
+	}
+	if _, err := r.Store.Commit(ctx, txn); err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+// retry runs attempt again while it loses against others. Each loss means that somebody else got on.
+func retry[T any](attempt func() (T, error)) (result T, err error) {
+	for range maxRetries {
+		if result, err = attempt(); !errors.Is(err, db.ErrConflict) {
+			return result, err
+		}
+	}
+	return result, fmt.Errorf("gave up after %d tries: %w", maxRetries, db.ErrUnavailable)
+}

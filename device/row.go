@@ -1,0 +1,108 @@
+package device
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"devicegate/db"
+)
+
+// Roots of the rows that feed the index.
+const (
+	deviceRows = db.WatchedPrefix + "d/"
+	userRows   = db.WatchedPrefix + "u/"
+)
+
+const (
+	rowVersion    = 1
+	deviceRowSize = 1 + 1 + 1 + 1 + 4 + 16 + 8 + 8 + 8
+	userRowHead   = 1 + 1 + 1 + 1 + 4 + 8 + 2
+)
+
+// deviceRow is one device as the index knows it.
+type deviceRow struct {
+	user       uuid.UUID
+	generation uint32
+	ordinal    uint64    // order of sign-in within the user; no two devices share one
+	ended      EndReason // 0 while it lives
+	created    int64     // Unix milliseconds
+	until      int64     // Unix milliseconds: expiry while it lives, afterwards when the row may go
+}
+
+// UserRow is one user as the index knows him. The name is the stored one; Roles are in their stored
+// order.
+type UserRow struct {
+	Disabled   bool
+	Generation uint32    // devices of a lower generation have ended
+	Ended      EndReason // why they did
+	EndedAt    time.Time // when they did, to the millisecond
+	Name       string
+	Roles      []string
+}
+
+func deviceRowKey(device uuid.UUID) string { return deviceRows + string(device[:]) }
+
+// UserRowKey returns the key of a user's row.
+func UserRowKey(user uuid.UUID) string { return userRows + string(user[:]) }
+
+func (r deviceRow) encode() []byte {
+	b := make([]byte, 0, deviceRowSize)
+	b = append(b, rowVersion, byte(r.ended), 0, 0)
+	b = binary.BigEndian.AppendUint32(b, r.generation)
+	b = append(b, r.user[:]...)
+	b = binary.BigEndian.AppendUint64(b, r.ordinal)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.created))
+	return binary.BigEndian.AppendUint64(b, uint64(r.until))
+}
+
+func decodeDeviceRow(b []byte) (deviceRow, error) {
+	if len(b) != deviceRowSize || b[0] != rowVersion {
+		return deviceRow{}, fmt.Errorf("a device row of %d bytes is not of a form that this version knows", len(b))
+	}
+	r := deviceRow{ended: EndReason(b[1]), generation: binary.BigEndian.Uint32(b[4:])}
+	copy(r.user[:], b[8:24])
+	r.ordinal = binary.BigEndian.Uint64(b[24:])
+	r.created = int64(binary.BigEndian.Uint64(b[32:]))
+	r.until = int64(binary.BigEndian.Uint64(b[40:]))
+	return r, nil
+}
+
+// Encode returns the row's stored form.
+func (r UserRow) Encode() []byte {
+	b := make([]byte, 0, userRowHead+len(r.Name)+64)
+	disabled := byte(0)
+	if r.Disabled {
+		disabled = 1
+	}
+	b = append(b, rowVersion, disabled, byte(r.Ended), 0)
+	b = binary.BigEndian.AppendUint32(b, r.Generation)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.EndedAt.UnixMilli()))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Name)))
+	b = append(b, r.Name...)
+	return append(b, strings.Join(r.Roles, ",")...)
+}
+
+func decodeUserRow(b []byte) (UserRow, error) {
+	if len(b) < userRowHead || b[0] != rowVersion {
+		return UserRow{}, fmt.Errorf("a user row of %d bytes is not of a form that this version knows", len(b))
+	}
+	r := UserRow{
+		Disabled:   b[1] != 0,
+		Ended:      EndReason(b[2]),
+		Generation: binary.BigEndian.Uint32(b[4:]),
+		EndedAt:    time.UnixMilli(int64(binary.BigEndian.Uint64(b[8:]))),
+	}
+	name, rest := int(binary.BigEndian.Uint16(b[16:])), b[userRowHead:]
+	if name > len(rest) {
+		return UserRow{}, fmt.Errorf("a user row is cut: its name of %d bytes does not fit", name)
+	}
+	r.Name = string(rest[:name])
+	if len(rest) > name {
+		r.Roles = strings.Split(string(rest[name:]), ",")
+	}
+	return r, nil
+}

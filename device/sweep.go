@@ -1,0 +1,69 @@
+package device
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"devicegate/db"
+)
+
+// Sweep removes up to limit devices whose time is over: expired, ended with everything of their user, or
+// ended so long ago that no token of theirs can live. It returns how many it removed; fewer than limit
+// means that nothing is left to do. A device that changes meanwhile is left alone.
+func (r *Registry) Sweep(ctx context.Context, limit int) (int, error) {
+	removed := 0
+	// An index that is not filled lacks users, and a device without its user would look forgotten.
+	if err := r.Index.reach(ctx, 0); err != nil {
+		return 0, err
+	}
+	for _, uid := range r.Index.due(r.Now(), limit) {
+		gone, err := r.forget(ctx, uid)
+		if err != nil {
+			return removed, err
+		}
+		removed += gone
+	}
+	return removed, nil
+}
+
+func (r *Registry) forget(ctx context.Context, uid uuid.UUID) (int, error) {
+	e, err := r.Store.Get(ctx, deviceRowKey(uid))
+	if errors.Is(err, db.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	row, err := decodeDeviceRow(e.Value)
+	if err != nil {
+		return 0, err
+	}
+	if row.until > r.Now().UnixMilli() && (row.ended != 0 || !r.Index.endedWithUser(uid)) {
+		return 0, nil // refreshed or ended since the index was asked
+	}
+	_, err = r.Store.Commit(ctx, db.Txn{
+		If:     []db.Condition{db.Unchanged(e)},
+		Writes: []db.Write{db.Delete(e.Key), db.Delete(deviceKey(row.user, uid))},
+	})
+	if errors.Is(err, db.ErrConflict) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
+// endedWithUser reports whether the device is of an ended generation, or its user is gone.
+func (x *Index) endedWithUser(uid uuid.UUID) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	at, known := x.devices[uid]
+	if !known {
+		return false
+	}
+	u, known := x.users[x.slots[at].user]
+	return !known || x.slots[at].generation < u.generation
+}
