@@ -1,0 +1,13 @@
+// Package login keeps the users and signs them in: names, passwords, access and refresh tokens.
+//
+// It fails closed: every error refuses, and a wrong password, an unknown name and a disabled user are
+// one and the same answer after the same work.
+//
+// # Records
+//
+//	n/<SHA-256 of the normalised name, hex>  the user's id in its dashed form
+//	u/<user>                                 JSON: the account
+//	m/refresh_key                            32 random bytes that refresh tokens are made with
+//
+// Beside each account its row w/u/<16 bytes> (package device) is written in the same transaction.
+package login

@@ -1,0 +1,103 @@
+package login
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Bounds of names and roles. Both end up in one header that nginx must be able to take whole.
+const (
+	MaxNameLength     = 150 // code points
+	MaxRoles          = 32  // of one user
+	maxIdentityHeader = 1000
+)
+
+// InvalidError refuses an account for one of its members.
+type InvalidError struct {
+	Member string // name or roles
+	Detail string // what is wrong, and what would be right
+}
+
+func (e *InvalidError) Error() string { return e.Detail }
+
+func badName(format string, args ...any) error {
+	return &InvalidError{Member: "name", Detail: fmt.Sprintf(format, args...)}
+}
+
+func badRoles(format string, args ...any) error {
+	return &InvalidError{Member: "roles", Detail: fmt.Sprintf(format, args...)}
+}
+
+var rolePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// nameKey returns the key of the record that holds name. All spellings that a person would take for the
+// same name (letter case, full-width letters, composed or not, stray spaces and invisible characters)
+// have one key, so that they are one account and, later, one lock-out counter (CVE-2025-6004).
+func nameKey(name string) string {
+	// The invisible goes first: between a letter and its accent it would keep the two from composing.
+	visible := strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf) {
+			return -1
+		}
+		return r
+	}, name)
+	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
+	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(folded), " ")))
+	return "n/" + hex.EncodeToString(sum[:]) // hashed, because folding can make a name several times longer
+}
+
+// checkName refuses a name that could not be shown, or told from another.
+func checkName(name string) error {
+	switch n := utf8.RuneCountInString(name); {
+	case !utf8.ValidString(name):
+		return badName("the name is not valid UTF-8")
+	case n == 0 || strings.TrimSpace(name) == "":
+		return badName("the name is empty")
+	case n > MaxNameLength:
+		return badName("the name has %d characters, at most %d are allowed", n, MaxNameLength)
+	case strings.TrimSpace(name) != name:
+		return badName("the name begins or ends with a space")
+	}
+	for _, r := range name {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return badName("the name contains the control or invisible character %U", r)
+		}
+	}
+	return nil
+}
+
+// checkRoles returns roles without repetitions, in their order, or what is wrong with them.
+func checkRoles(roles []string) ([]string, error) {
+	unique := make([]string, 0, len(roles))
+	for _, role := range roles {
+		if !rolePattern.MatchString(role) {
+			return nil, badRoles("the role %q is not of the form [a-z0-9][a-z0-9._-]{0,63}", role)
+		}
+		if !slices.Contains(unique, role) {
+			unique = append(unique, role)
+		}
+	}
+	if len(unique) > MaxRoles {
+		return nil, badRoles("%d roles, at most %d are allowed", len(unique), MaxRoles)
+	}
+	return unique, nil
+}
+
+// checkIdentity bounds what the identity headers of the user will measure, where it is made: at the
+// check nothing may be cut or dropped.
+func checkIdentity(name string, roles []string, encoded func(string) string) error {
+	n := len(encoded(name)) + len(strings.Join(roles, ","))
+	if n > maxIdentityHeader {
+		return badName("the name and the roles take %d bytes in headers, at most %d are allowed: shorten the name or give fewer roles", n, maxIdentityHeader)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"devicegate/db"
+	"devicegate/device"
+	"devicegate/reason"
+)
+
+// maxRetries bounds how often a change is tried again because another request changed the same records.
+const maxRetries = 100
+
+// Why a call was refused. RefusedError carries the words of checks beside them.
+var (
+	// ErrNoActiveAccount is the one answer to a wrong password, an unknown name and a disabled user.
+	ErrNoActiveAccount = errors.New("no active account found with the given credentials")
+	// ErrTokenNotValid: the token is bad in itself, whoever's it was.
+	ErrTokenNotValid = errors.New("token is invalid or expired")
+	// ErrBusy: no room for another password hash now; try again in a few seconds.
+	ErrBusy = errors.New("too many sign-ins at the moment")
+)
+
+// RefusedError refuses for a fact about the device or the user, in the check's own word.
+type RefusedError struct{ Reason reason.Reason }
+
+func (e *RefusedError) Error() string { return "refused: " + e.Reason.String() }
+
+// Passwords computes and compares password hashes. An empty hash costs as much as any other and never
+// matches.
+type Passwords interface {
+	Hash(ctx context.Context, password string) (phc string, err error)
+	Verify(ctx context.Context, password, phc string) (match bool, err error)
+}
+
+// Tokens issues access tokens.
+type Tokens interface {
+	Issue(s device.Subject) (access string, expiresIn time.Duration, err error)
+}
+
+// Config is what the operator decides about signing in.
+type Config struct {
+	RefreshLifetime time.Duration // from the last refresh
+	MaxLifetime     time.Duration // from the sign-in; 0 = none
+	RefreshGrace    time.Duration // how long the previous refresh token answers with the same successor
+	Limits          device.Limits
+}
+
+// Service signs people in.
+type Service struct {
+	Users     *Users
+	Devices   *device.Registry
+	passwords Passwords
+	tokens    Tokens
+	refresh   refreshKey
+	config    Config
+	now       func() time.Time
+	rand      io.Reader
+	journal   Journal
+}
+
+// Journal is told of every sign-in attempt and every end of a device, after it is decided.
+type Journal interface {
+	SignIn(Attempt)
+	Ended(user, device uuid.UUID, why device.EndReason)
+}
+
+// Attempt is one try to sign in. NameTried is what the client sent: bound and escape it before showing it.
+type Attempt struct {
+	NameTried    string
+	Client       Client
+	User, Device uuid.UUID // zero where unknown
+	Reason       AttemptReason
+}
+
+// AttemptReason is the word that records, logs and metrics carry. Only the first is a success.
+type AttemptReason string
+
+// What comes of an attempt. unknown_user, wrong_password and inactive_account are told to nobody.
+const (
+	SignedIn       AttemptReason = "ok"
+	UnknownUser    AttemptReason = "unknown_user"
+	WrongPassword  AttemptReason = "wrong_password"
+	DisabledUser   AttemptReason = "inactive_account"
+	Busy           AttemptReason = "busy"
+	StoreFailed    AttemptReason = "store_unavailable"
+	NothingDecided AttemptReason = ""
+)
+
+// Client is where a request came from, as far as it is known.
+type Client struct {
+	IP        netip.Addr
+	UserAgent string
+}
+
+// Options is what Open puts together.
+type Options struct {
+	Store     db.Store
+	Users     *Users
+	Devices   *device.Registry
+	Passwords Passwords
+	Tokens    Tokens
+	Config    Config
+	Now       func() time.Time
+	Rand      io.Reader
+	Journal   Journal
+}
+
+// Open returns the service, making the store's refresh key on first use.
+func Open(ctx context.Context, o Options) (*Service, error) {
+	key, err := openRefreshKey(ctx, o.Store, o.Rand)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		Users: o.Users, Devices: o.Devices, passwords: o.Passwords, tokens: o.Tokens, refresh: key,
+		config: o.Config, now: o.Now, rand: o.Rand, journal: o.Journal,
+	}, nil
+}
+
+// Session is what a client gets for a sign-in or a refresh.
+type Session struct {
+	Access    string
+	Refresh   string
+	Device    uuid.UUID
+	ExpiresIn time.Duration // of the access token
+}
+
+func (s *Service) session(u User, dev uuid.UUID, refresh string) (Session, error) {
+	access, expiresIn, err := s.tokens.Issue(device.Subject{User: u.ID, Device: dev, Name: u.Name, Roles: u.Roles})
+	if err != nil {
+		return Session{}, err
+	}
+	return Session{Access: access, Refresh: refresh, Device: dev, ExpiresIn: expiresIn}, nil
+}
+
+// expiry returns when a device signed in at created and refreshed now ends.
+func (s *Service) expiry(created time.Time) time.Time {
+	end := s.Users.now().Add(s.config.RefreshLifetime)
+	if s.config.MaxLifetime > 0 {
+		if last := created.Add(s.config.MaxLifetime); last.Before(end) {
+			return last
+		}
+	}
+	return end
+}

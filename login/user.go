@@ -1,0 +1,197 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"devicegate/db"
+	"devicegate/device"
+)
+
+const userSchema = 1
+
+var (
+	// ErrUserExists: the name, or another spelling of it, is taken.
+	ErrUserExists = errors.New("a user of that name exists")
+	// ErrNoUser: there is no such user.
+	ErrNoUser = errors.New("no such user")
+)
+
+// User is one account as it is stored. Times are UTC, to the millisecond.
+type User struct {
+	Schema       int       `json:"schema"`
+	ID           uuid.UUID `json:"id"`
+	Name         string    `json:"name"`  // as typed
+	Roles        []string  `json:"roles"` // in the order they were given, none twice
+	Disabled     bool      `json:"disabled"`
+	Generation   uint32    `json:"generation"` // raised to end every device at once
+	PasswordHash string    `json:"password_hash"`
+	CreatedAt    time.Time `json:"created_at"`
+	LastSignInAt time.Time `json:"last_sign_in_at,omitzero"`
+}
+
+// Users keeps the accounts.
+type Users struct {
+	Store db.Store
+	Now   func() time.Time
+	Rand  io.Reader
+	// EncodeHeader is how the gate writes a name into a header; it bounds what a name may measure.
+	EncodeHeader func(string) string
+}
+
+func userKey(id uuid.UUID) string { return "u/" + id.String() }
+
+func (u User) encode() []byte {
+	u.Schema = userSchema
+	b, err := json.Marshal(u)
+	if err != nil {
+		panic(fmt.Sprintf("an account of plain values cannot fail to encode: %v", err))
+	}
+	return b
+}
+
+func decodeUser(e db.Entry) (User, error) {
+	var u User
+	if err := json.Unmarshal(e.Value, &u); err != nil {
+		return User{}, fmt.Errorf("the record %q cannot be read: %w", e.Key, err)
+	}
+	if u.Schema != userSchema {
+		return User{}, fmt.Errorf("the record %q has schema %d, this version knows %d: use the version that wrote it or a newer one", e.Key, u.Schema, userSchema)
+	}
+	return u, nil
+}
+
+func (u User) rowWrite(ended device.EndReason, at time.Time) db.Write {
+	row := device.UserRow{Disabled: u.Disabled, Generation: u.Generation, Ended: ended, EndedAt: at, Name: u.Name, Roles: u.Roles}
+	return db.Put(device.UserRowKey(u.ID), row.Encode())
+}
+
+// Check says what is wrong with a name and roles before anything is computed for them; nil when nothing.
+func (us *Users) Check(name string, roles []string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	unique, err := checkRoles(roles)
+	if err != nil {
+		return err
+	}
+	return checkIdentity(name, unique, us.EncodeHeader)
+}
+
+// Create makes an account. Errors: *InvalidError, ErrUserExists, and the store's.
+func (us *Users) Create(ctx context.Context, name string, roles []string, passwordHash string) (User, error) {
+	if err := us.Check(name, roles); err != nil {
+		return User{}, err
+	}
+	roles, err := checkRoles(roles)
+	if err != nil {
+		return User{}, err
+	}
+	id, err := uuid.NewV7FromReader(us.Rand)
+	if err != nil {
+		return User{}, fmt.Errorf("making an id: %w", err)
+	}
+	u := User{ID: id, Name: name, Roles: roles, Generation: 1, PasswordHash: passwordHash, CreatedAt: us.now()}
+	_, err = us.Store.Commit(ctx, db.Txn{
+		If: []db.Condition{db.Absent(nameKey(name)), db.Absent(userKey(id))},
+		Writes: []db.Write{
+			db.Put(nameKey(name), []byte(id.String())),
+			db.Put(userKey(id), u.encode()),
+			u.rowWrite(0, time.Time{}),
+		},
+	})
+	if errors.Is(err, db.ErrConflict) {
+		return User{}, ErrUserExists
+	}
+	return u, err
+}
+
+func (us *Users) now() time.Time { return us.Now().UTC().Truncate(time.Millisecond) }
+
+// ByName returns the account that any spelling of name means, or ErrNoUser.
+func (us *Users) ByName(ctx context.Context, name string) (User, error) {
+	u, _, err := us.byName(ctx, name)
+	return u, err
+}
+
+func (us *Users) byName(ctx context.Context, name string) (User, db.Entry, error) {
+	e, err := us.Store.Get(ctx, nameKey(name))
+	if errors.Is(err, db.ErrNotFound) {
+		return User{}, db.Entry{}, ErrNoUser
+	}
+	if err != nil {
+		return User{}, db.Entry{}, err
+	}
+	id, err := uuid.ParseBytes(e.Value)
+	if err != nil {
+		return User{}, db.Entry{}, fmt.Errorf("the record %q cannot be read: %w", e.Key, err)
+	}
+	return us.byID(ctx, id)
+}
+
+// ByID returns the account, or ErrNoUser.
+func (us *Users) ByID(ctx context.Context, id uuid.UUID) (User, error) {
+	u, _, err := us.byID(ctx, id)
+	return u, err
+}
+
+func (us *Users) byID(ctx context.Context, id uuid.UUID) (User, db.Entry, error) {
+	e, err := us.Store.Get(ctx, userKey(id))
+	if errors.Is(err, db.ErrNotFound) {
+		return User{}, db.Entry{}, ErrNoUser
+	}
+	if err != nil {
+		return User{}, db.Entry{}, err
+	}
+	u, err := decodeUser(e)
+	return u, e, err
+}
+
+// List returns up to limit accounts with an id above after (the zero id: from the start), oldest first.
+func (us *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]User, error) {
+	entries, _, err := us.Store.Range(ctx, userKey(after)+"\x00", db.PrefixEnd("u/"), limit)
+	if err != nil {
+		return nil, err
+	}
+	users := make([]User, 0, len(entries))
+	for _, e := range entries {
+		u, err := decodeUser(e)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, u)
+	}
+	return users, nil
+}
+
+// SetDisabled disables or enables an account. Disabling ends every device of the user, in one write;
+// enabling brings none back.
+func (us *Users) SetDisabled(ctx context.Context, id uuid.UUID, disabled bool) (User, error) {
+	for range maxRetries {
+		u, e, err := us.byID(ctx, id)
+		if err != nil {
+			return u, err
+		}
+		txn := db.Txn{If: []db.Condition{db.Unchanged(e)}}
+		if u.Disabled != disabled {
+			u.Disabled = disabled
+			if disabled {
+				u.Generation++
+			}
+			txn.Writes = []db.Write{db.Put(e.Key, u.encode()), u.rowWrite(device.InactiveAccount, us.now())}
+		}
+		// Also with nothing to write: the one who has just written it may not be answered yet, and
+		// checks know it only then.
+		_, err = us.Store.Commit(ctx, txn)
+		if !errors.Is(err, db.ErrConflict) {
+			return u, err
+		}
+	}
+	return User{}, fmt.Errorf("gave up after %d tries: %w", maxRetries, db.ErrUnavailable)
+}
