@@ -1,0 +1,106 @@
+package journal
+
+import (
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"devicegate/authz"
+	"devicegate/device"
+	"devicegate/login"
+	"devicegate/reason"
+)
+
+// Journal records checks and sign-ins. It is safe for concurrent use.
+type Journal struct {
+	log      zerolog.Logger
+	sample   uint64 // one of so many allowed checks is logged
+	allowed  atomic.Uint64
+	refusals refusals
+	metrics  metrics
+}
+
+var (
+	_ authz.Recorder = (*Journal)(nil)
+	_ login.Journal  = (*Journal)(nil)
+)
+
+// New returns a journal that writes to log and counts in registry. allowedSample is at least 1.
+func New(log zerolog.Logger, allowedSample int, registry prometheus.Registerer) *Journal {
+	j := &Journal{log: log, sample: uint64(max(allowedSample, 1)), metrics: newMetrics(registry)}
+	j.refusals.log = log
+	return j
+}
+
+// Check records one check. Every refusal is logged, up to a bound per second and reason; of the allowed
+// ones one in allowedSample.
+func (j *Journal) Check(rec authz.Record) {
+	outcome := rec.Decision.Outcome()
+	j.metrics.check(rec.Request.Adapter, rec.Decision.Reason, rec.Took)
+	if outcome == reason.Allow {
+		if j.allowed.Add(1)%j.sample == 0 {
+			j.line(j.log.Info(), rec)
+		}
+		return
+	}
+	if j.refusals.admit(rec.Decision.Reason) {
+		j.line(j.log.Warn(), rec)
+	}
+}
+
+// Bounds of what a client chose, in bytes.
+const (
+	maxText = 64
+	maxHost = 128
+	maxPath = 256
+	maxUser = 600 // the longest name that an account may have, whole
+)
+
+// line writes the decision line; its members are the contract's.
+func (j *Journal) line(e *zerolog.Event, rec authz.Record) {
+	if e == nil {
+		return
+	}
+	req, d := &rec.Request, &rec.Decision
+	e.Str("adapter", req.Adapter.String()).
+		Str("policy", bound(req.Policy, maxText)).
+		Str("outcome", d.Outcome().String()).
+		Str("reason", d.Reason.String()).
+		Int("status", rec.Status).
+		Str("user", bound(d.User, maxUser)).
+		Str("device_uid", uid(d.Device)).
+		Str("client_ip", address(rec.Client)).
+		Str("method", bound(req.Method, maxText)).
+		Str("host", bound(req.Host, maxHost)).
+		Str("path", bound(withoutQuery(req.Path), maxPath)).
+		Str("request_id", bound(req.RequestID, maxText)).
+		Int64("duration_us", rec.Took.Microseconds()).
+		Msg("check")
+}
+
+// SignIn records one attempt to sign in.
+func (j *Journal) SignIn(a login.Attempt) {
+	outcome, e := "failure", j.log.Warn()
+	if a.Reason == login.SignedIn {
+		outcome, e = "success", j.log.Info()
+	}
+	j.metrics.signIn(outcome, a.Reason)
+	e.Str("outcome", outcome).
+		Str("reason", string(a.Reason)).
+		Str("name_tried", bound(a.NameTried, maxText)).
+		Str("user_id", uid(a.User)).
+		Str("device_uid", uid(a.Device)).
+		Str("client_ip", address(a.Client.IP)).
+		Str("user_agent", bound(a.Client.UserAgent, maxPath)).
+		Msg("sign_in")
+}
+
+// Ended records the end of a device.
+func (j *Journal) Ended(user, dev uuid.UUID, why device.EndReason) {
+	j.log.Info().Str("reason", why.String()).Str("user_id", uid(user)).Str("device_uid", uid(dev)).Msg("device_ended")
+}
+
+// Flush logs how many refusals were not written one by one. Call it every second.
+func (j *Journal) Flush() { j.refusals.flush() }
