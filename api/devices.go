@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"devicegate/device"
+)
+
+// readOnly are the members of a device that a client may send back unchanged; they do nothing.
+var readOnly = []string{
+	"device_uid", "user_agent", "ip_address", "last_ip", "country", "region", "city",
+	"last_seen", "created_at", "expires_at", "is_current",
+}
+
+func (s *server) listDevices(ctx context.Context, c echo.Context, caller device.Subject) error {
+	records, err := s.Login.Devices.List(ctx, caller.User)
+	if err != nil {
+		return err
+	}
+	devices := make([]Device, len(records))
+	for i, rec := range records {
+		devices[i] = s.deviceOf(rec, caller)
+	}
+	return c.JSON(http.StatusOK, devices)
+}
+
+func (s *server) getDevice(ctx context.Context, c echo.Context, caller device.Subject) error {
+	uid, err := uidOf(c.Param("device_uid"))
+	if err != nil {
+		return err
+	}
+	rec, err := s.Login.Devices.Get(ctx, caller.User, uid)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, s.deviceOf(rec, caller))
+}
+
+func (s *server) updateDevice(ctx context.Context, c echo.Context, caller device.Subject) error {
+	uid, err := uidOf(c.Param("device_uid"))
+	if err != nil {
+		return err
+	}
+	body, err := decode[DeviceUpdate](c, readOnly...)
+	if err != nil {
+		return err
+	}
+	var rec device.Record
+	if body.Name == nil {
+		rec, err = s.Login.Devices.Get(ctx, caller.User, uid)
+	} else if err = checkDeviceName("/name", *body.Name); err == nil {
+		rec, err = s.Login.Rename(ctx, caller, uid, *body.Name)
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, s.deviceOf(rec, caller))
+}
+
+func (s *server) deleteDevice(ctx context.Context, c echo.Context, caller device.Subject) error {
+	uid, err := uidOf(c.Param("device_uid"))
+	if err != nil {
+		return err
+	}
+	if err := noBody(c); err != nil {
+		return err
+	}
+	if err := s.Login.EndOther(ctx, caller, uid); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *server) logout(ctx context.Context, c echo.Context, caller device.Subject) error {
+	if err := noBody(c); err != nil {
+		return err
+	}
+	if err := s.Login.Logout(ctx, caller.User, caller.Device); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *server) revokeAllDevices(ctx context.Context, c echo.Context, caller device.Subject) error {
+	if err := noBody(c); err != nil {
+		return err
+	}
+	n, err := s.Login.EndOthers(ctx, caller)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, RevokeAllResult{RevokedCount: n})
+}
+
+// uidOf reads an id from a path. Only the one spelling that this service writes is an id; anything else
+// names nothing.
+func uidOf(s string) (uuid.UUID, error) {
+	uid, err := uuid.Parse(s)
+	if err != nil || uid.String() != s {
+		return uuid.UUID{}, errNotFound
+	}
+	return uid, nil
+}
+
+func (s *server) deviceOf(rec device.Record, caller device.Subject) Device {
+	return Device{
+		DeviceUid: rec.UID.String(), Name: rec.Name, UserAgent: rec.UserAgent,
+		IpAddress: rec.IPAddress, LastIp: rec.LastIP,
+		LastSeen: s.Login.Devices.Seen(rec).UTC(), CreatedAt: rec.CreatedAt.UTC(), ExpiresAt: rec.ExpiresAt.UTC(),
+		CanUpdateOtherDevices: rec.CanUpdateOthers, CanDeleteOtherDevices: rec.CanDeleteOthers,
+		IsCurrent: rec.UID == caller.Device,
+	}
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"devicegate/db"
+	"devicegate/device"
+	"devicegate/login"
+	"devicegate/problem"
+	"devicegate/reason"
+)
+
+// refused is a refusal for one of the check's reasons.
+func refused(why reason.Reason) error { return &login.RefusedError{Reason: why} }
+
+var errNotFound = errors.New("not found")
+
+// known maps the errors that need no more than a fixed answer. Whatever is not here and not in toProblem
+// is a 500.
+var known = []struct {
+	err     error
+	problem problem.Problem
+}{
+	{login.ErrNoActiveAccount, problem.New(http.StatusUnauthorized, "no_active_account", "No active account found with the given credentials.")},
+	{login.ErrTokenNotValid, problem.New(http.StatusUnauthorized, "token_not_valid", "Token is invalid or expired.")},
+	{device.ErrSelf, problem.New(http.StatusForbidden, "device_self_modification", "You cannot modify or delete your current device this way. Use the logout endpoint to revoke your own session.")},
+	{device.ErrNotFound, notFound},
+	{login.ErrNoUser, notFound},
+	{errNotFound, notFound},
+	{echo.ErrNotFound, notFound},
+	{login.ErrUserExists, problem.New(http.StatusConflict, "conflict", "A user of that name, or of another spelling of it, exists.")},
+	{errTooLarge, problem.New(http.StatusRequestEntityTooLarge, "too_large", "The body is over 16 KiB.")},
+	{errMediaType, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")},
+	{echo.ErrMethodNotAllowed, problem.New(http.StatusMethodNotAllowed, "method_not_allowed", "This path does not answer that method; Allow names those it does.")},
+	{login.ErrBusy, problem.New(http.StatusServiceUnavailable, "busy", "Too many sign-ins at the moment. Try again in a few seconds.")},
+	{db.ErrUnavailable, storeUnavailable},
+	{db.ErrUnknown, storeUnavailable},
+}
+
+var (
+	notFound         = problem.New(http.StatusNotFound, "not_found", "Not found.")
+	storeUnavailable = problem.OfReason(http.StatusServiceUnavailable, reason.StoreUnavailable)
+	internal         = problem.New(http.StatusInternalServerError, "internal", "Something went wrong here. The service's log says what.")
+)
+
+// toProblem is the one place that turns an error into an answer.
+func toProblem(err error) problem.Problem {
+	var (
+		bad     *invalidError
+		parse   *parseError
+		refusal *login.RefusedError
+	)
+	switch {
+	case errors.As(err, &bad):
+		p := problem.New(http.StatusBadRequest, "invalid", "The request cannot be accepted; errors says what is wrong with it.")
+		p.Errors = bad.faults
+		return p
+	case errors.As(err, &parse):
+		return problem.New(http.StatusBadRequest, "parse_error", parse.detail)
+	case errors.As(err, &refusal):
+		return ofRefusal(refusal.Reason)
+	}
+	for _, k := range known {
+		if errors.Is(err, k.err) {
+			return k.problem
+		}
+	}
+	return internal
+}
+
+// ofRefusal writes a check's reason in the API's terms: what is wrong with a token in itself is told no
+// further, facts about device and user keep their word.
+func ofRefusal(why reason.Reason) problem.Problem {
+	switch why {
+	case reason.NoToken, reason.BadAuthorization:
+		return problem.New(http.StatusUnauthorized, "not_authenticated", problem.Detail(why))
+	case reason.TokenMalformed, reason.TokenUnverified, reason.TokenExpired, reason.TokenNotYetValid,
+		reason.TokenWrongType, reason.TokenWrongAudience, reason.TokenLivesTooLong:
+		return problem.New(http.StatusUnauthorized, "token_not_valid", problem.Detail(why))
+	}
+	switch why.Outcome() {
+	case reason.Unauthenticated:
+		return problem.OfReason(http.StatusUnauthorized, why)
+	case reason.Unavailable:
+		return problem.OfReason(http.StatusServiceUnavailable, why)
+	default:
+		return problem.OfReason(http.StatusForbidden, why)
+	}
+}
+
+// writeError is echo's error handler.
+func (s *server) writeError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := toProblem(err)
+	if p.Status == http.StatusInternalServerError {
+		s.Log.Error().Err(err).Str("method", c.Request().Method).Str("route", c.Path()).Msg("request failed")
+	}
+	h := c.Response().Header()
+	switch {
+	case p.Code == "no_active_account", p.Code == "not_authenticated":
+		h.Set("WWW-Authenticate", `Bearer realm="devicegate"`)
+	case p.Status == http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="devicegate", error="invalid_token"`)
+	case p.Code == "busy":
+		h.Set("Retry-After", "5")
+	case p.Status == http.StatusServiceUnavailable:
+		h.Set("Retry-After", "1")
+	}
+	_ = c.Blob(p.Status, problem.ContentType, p.JSON()) // a client that is gone needs no answer
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+
+	"devicegate/authz"
+	"devicegate/clientaddr"
+	"devicegate/device"
+	"devicegate/login"
+	"devicegate/reason"
+)
+
+// Options is what the API works with.
+type Options struct {
+	Login    *login.Service
+	Tokens   authz.Tokens
+	Devices  *device.Index
+	JWKS     func() []byte // the public keys, as JSON
+	Trusted  clientaddr.Trusted
+	BasePath string // before every path; empty or "/gate"
+	Now      func() time.Time
+	Log      zerolog.Logger
+
+	// For accounts, on the admin socket:
+	Passwords     login.Passwords
+	CheckPassword func(password string) error         // nil when it may be used
+	MakePassword  func() (password string, err error) // for accounts made without one
+}
+
+type server struct{ Options }
+
+func New(o Options) http.Handler {
+	s := &server{Options: o}
+	return s.echo(o.BasePath, s.routes())
+}
+
+// NewAdmin returns the handler of the admin socket, which asks nobody who he is.
+func NewAdmin(o Options) http.Handler {
+	s := &server{Options: o}
+	return s.echo("", s.adminRoutes())
+}
+
+// route is one operation of openapi.yaml.
+type route struct {
+	method, path string
+	handle       echo.HandlerFunc
+}
+
+func (s *server) routes() []route {
+	return []route{
+		{http.MethodPost, "/api/token", s.signIn},
+		{http.MethodPost, "/api/token/refresh", s.refreshToken},
+		{http.MethodPost, "/api/token/verify", s.verifyToken},
+		{http.MethodPost, "/api/token/revoke", s.revokeToken},
+		{http.MethodGet, "/trusted-devices", s.authenticated(s.listDevices)},
+		{http.MethodPost, "/trusted-devices/logout", s.authenticated(s.logout)},
+		{http.MethodPost, "/trusted-devices/revoke-all", s.authenticated(s.revokeAllDevices)},
+		{http.MethodGet, "/trusted-devices/:device_uid", s.authenticated(s.getDevice)},
+		{http.MethodPatch, "/trusted-devices/:device_uid", s.authenticated(s.updateDevice)},
+		{http.MethodDelete, "/trusted-devices/:device_uid", s.authenticated(s.deleteDevice)},
+		{http.MethodGet, "/.well-known/jwks.json", s.jwks},
+		{http.MethodGet, "/openapi.json", s.openapi},
+	}
+}
+
+func (s *server) adminRoutes() []route {
+	return []route{
+		{http.MethodGet, "/admin/users", s.listUsers},
+		{http.MethodPost, "/admin/users", s.createUser},
+		{http.MethodGet, "/admin/users/:id", s.getUser},
+		{http.MethodPatch, "/admin/users/:id", s.updateUser},
+	}
+}
+
+func (s *server) echo(base string, routes []route) http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	// Echo believes X-Forwarded-For of everybody unless told otherwise (CVE-2026-118653).
+	e.IPExtractor = func(r *http.Request) string { return s.clientOf(r).IP.String() }
+	e.HTTPErrorHandler = s.writeError
+	e.Use(s.recovered, noStore)
+	for _, r := range routes {
+		e.Add(r.method, base+r.path, r.handle)
+		e.Add(r.method, base+r.path+"/", r.handle)
+	}
+	return e
+}
+
+// noStore keeps every answer out of caches: they carry credentials or what is true only now.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+		return next(c)
+	}
+}
+
+// recovered turns a panic into a 500, so that one bad request costs one request.
+func (s *server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+		}()
+		return next(c)
+	}
+}
+
+// handler is a call of somebody who is signed in.
+type handler func(ctx context.Context, c echo.Context, caller device.Subject) error
+
+// authenticated lets a call pass that carries a live access token: by the same rule as a check.
+func (s *server) authenticated(next handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		caller, why := authz.Authenticate(s.Tokens, s.Devices, c.Request().Header["Authorization"], s.Now())
+		if why != reason.OK {
+			return refused(why)
+		}
+		return next(c.Request().Context(), c, caller)
+	}
+}
+
+// clientOf returns where a request came from.
+func (s *server) clientOf(r *http.Request) login.Client {
+	peer := clientaddr.OfConn(r.RemoteAddr)
+	return login.Client{IP: s.Trusted.FromPeer(peer, r.Header["X-Forwarded-For"]), UserAgent: r.UserAgent()}
+}

@@ -1,0 +1,189 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"devicegate/login"
+)
+
+// Bounds of a page of accounts.
+const (
+	defaultPage = 100
+	maxPage     = 500
+)
+
+func (s *server) createUser(c echo.Context) error {
+	body, err := decode[NewUser](c)
+	if err != nil {
+		return err
+	}
+	var roles []string
+	if body.Roles != nil {
+		roles = *body.Roles
+	}
+	if err := s.Login.Users.Check(body.Name, roles); err != nil {
+		return userFault(err)
+	}
+	password, made, err := s.passwordFor(body.Password)
+	if err != nil {
+		return err
+	}
+	hash, err := s.Passwords.Hash(c.Request().Context(), password)
+	if err != nil {
+		return fmt.Errorf("%w: %w", login.ErrBusy, err)
+	}
+	u, err := s.Login.Users.Create(c.Request().Context(), body.Name, roles, hash)
+	if err != nil {
+		return userFault(err)
+	}
+	c.Response().Header().Set("Location", "/admin/users/"+u.ID.String())
+	if !made {
+		return c.JSON(http.StatusCreated, createdOf(u, nil))
+	}
+	return c.JSON(http.StatusCreated, createdOf(u, &password))
+}
+
+// passwordFor checks the given password, or makes one.
+func (s *server) passwordFor(given *string) (password string, made bool, err error) {
+	if given == nil {
+		password, err = s.MakePassword()
+		return password, true, err
+	}
+	if err := s.CheckPassword(*given); err != nil {
+		return "", false, invalid("/password", sentence(err.Error()))
+	}
+	return *given, false, nil
+}
+
+// userFault names the member that an account was refused for.
+func userFault(err error) error {
+	var bad *login.InvalidError
+	if errors.As(err, &bad) {
+		return invalid("/"+bad.Member, sentence(bad.Detail))
+	}
+	return err
+}
+
+// sentence makes an error's text one.
+func sentence(text string) string {
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
+}
+
+func (s *server) listUsers(c echo.Context) error {
+	if name := c.QueryParam("name"); name != "" {
+		return s.listNamed(c, name)
+	}
+	limit, err := pageLimit(c.QueryParam("limit"))
+	if err != nil {
+		return err
+	}
+	var after uuid.UUID
+	if cursor := c.QueryParam("cursor"); cursor != "" {
+		if after, err = uidOf(cursor); err != nil {
+			return invalid("", "The query parameter cursor is not one that a page before returned.")
+		}
+	}
+	users, err := s.Login.Users.List(c.Request().Context(), after, limit+1)
+	if err != nil {
+		return err
+	}
+	page := UserPage{Results: []User{}}
+	if len(users) > limit {
+		users = users[:limit]
+		next := users[limit-1].ID.String()
+		page.Next = &next
+	}
+	for _, u := range users {
+		page.Results = append(page.Results, userOf(u))
+	}
+	return c.JSON(http.StatusOK, page)
+}
+
+// listNamed answers with the one account that any spelling of name means, or none.
+func (s *server) listNamed(c echo.Context, name string) error {
+	page := UserPage{Results: []User{}}
+	u, err := s.Login.Users.ByName(c.Request().Context(), name)
+	switch {
+	case err == nil:
+		page.Results = append(page.Results, userOf(u))
+	case !errors.Is(err, login.ErrNoUser):
+		return err
+	}
+	return c.JSON(http.StatusOK, page)
+}
+
+func pageLimit(text string) (int, error) {
+	if text == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, invalid("", fmt.Sprintf("The query parameter limit must be a number from 1 to %d.", maxPage))
+	}
+	return n, nil
+}
+
+func (s *server) getUser(c echo.Context) error {
+	id, err := uidOf(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	u, err := s.Login.Users.ByID(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, userOf(u))
+}
+
+func (s *server) updateUser(c echo.Context) error {
+	id, err := uidOf(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	body, err := decode[UserUpdate](c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	var u login.User
+	if body.Disabled == nil {
+		u, err = s.Login.Users.ByID(ctx, id)
+	} else {
+		u, err = s.Login.Users.SetDisabled(ctx, id, *body.Disabled)
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, userOf(u))
+}
+
+func userOf(u login.User) User {
+	out := User{Id: u.ID.String(), Name: u.Name, Roles: u.Roles, Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC()}
+	if out.Roles == nil {
+		out.Roles = []string{}
+	}
+	if !u.LastSignInAt.IsZero() {
+		at := u.LastSignInAt.UTC()
+		out.LastSignInAt = &at
+	}
+	return out
+}
+
+// createdOf is userOf with the password that is shown once.
+func createdOf(u login.User, password *string) CreatedUser {
+	out := userOf(u)
+	return CreatedUser{
+		Id: out.Id, Name: out.Name, Roles: out.Roles, Disabled: out.Disabled,
+		CreatedAt: out.CreatedAt, LastSignInAt: out.LastSignInAt, Password: password,
+	}
+}
