@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"devicegate/envoy"
+	"devicegate/forwardauth"
+)
+
+// Bounds of connections. Headers may be larger than what any of the proxies passes on, so that it is
+// the proxy who refuses.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = 5 * time.Minute
+	maxHeaderBytes = 256 << 10
+	// streamWorkers covers the checks under way at once; beyond it gRPC starts a goroutine for each.
+	streamWorkers = 256
+)
+
+// Run serves until ctx ends, then drains for at most the configured time. It returns nil after an orderly
+// end, else why the service could not go on. ready (may be nil) is called once all listeners are open and
+// the index is filled. The caller closes the server afterwards.
+func (s *Server) Run(ctx context.Context, ready func()) error {
+	g, ctx := errgroup.WithContext(ctx)
+	end := newEnding(ctx)
+	err := s.serveAll(end, g)
+	s.begin(ctx, end)
+	if err != nil {
+		return errors.Join(err, s.stopStarted(g))
+	}
+	g.Go(func() error {
+		if err := s.Fill(ctx); err != nil {
+			return err
+		}
+		s.log.Info().Str("version", s.version).Msg("ready")
+		if ready != nil {
+			ready()
+		}
+		return nil
+	})
+	g.Go(func() error { s.housekeeping(end.watched); return nil })
+	return g.Wait()
+}
+
+// ending is an orderly end, one stage after the other: the service says that it is not ready, then what
+// is under way finishes, and the operations listener, which told so until then, closes last.
+type ending struct {
+	serving  context.Context // ends when the service is no longer ready
+	watched  context.Context // ends when everything but the operations listener has drained
+	draining sync.WaitGroup  // of the listeners that drain in between
+
+	notReady, drained context.CancelFunc
+}
+
+func newEnding(ctx context.Context) *ending {
+	e := &ending{}
+	e.serving, e.notReady = context.WithCancel(context.WithoutCancel(ctx))
+	e.watched, e.drained = context.WithCancel(context.WithoutCancel(ctx))
+	return e
+}
+
+// begin goes through the stages once ctx ends. Every listener has joined e.draining before.
+func (s *Server) begin(ctx context.Context, e *ending) {
+	context.AfterFunc(ctx, func() {
+		s.stopping.Store(true)
+		e.notReady()
+		e.draining.Wait()
+		e.drained()
+	})
+}
+
+// drains runs stop within g when the service is no longer ready.
+func (e *ending) drains(g *errgroup.Group, stop func() error) {
+	e.draining.Add(1)
+	g.Go(func() error {
+		defer e.draining.Done()
+		<-e.serving.Done()
+		return stop()
+	})
+}
+
+// errStopped ends what serveAll had started when a later listener could not be had.
+var errStopped = errors.New("stopped")
+
+func (s *Server) stopStarted(g *errgroup.Group) error {
+	g.Go(func() error { return errStopped })
+	if err := g.Wait(); !errors.Is(err, errStopped) {
+		return err
+	}
+	return nil
+}
+
+// serveAll opens every listener and serves it within g.
+func (s *Server) serveAll(end *ending, g *errgroup.Group) error {
+	for _, w := range s.config.Warnings {
+		s.log.Warn().Msg(w)
+	}
+	admin, err := s.listenAdmin()
+	if err != nil {
+		return err
+	}
+	s.serveHTTP(end, g, "admin", admin, s.Admin())
+	operations, err := s.listen("operations", s.config.Operations.Address)
+	if err != nil {
+		return err
+	}
+	s.serveOperations(end, g, operations)
+	people, err := s.listen("api", s.config.API.Address)
+	if err != nil {
+		return err
+	}
+	s.serveHTTP(end, g, "api", people, s.API())
+	checks, err := s.listen("checks.http", s.config.Checks.HTTP.Address)
+	if err != nil {
+		return err
+	}
+	s.serveHTTP(end, g, "checks.http", checks, s.Checks())
+	rpc, err := s.listen("checks.grpc", s.config.Checks.GRPC.Address)
+	if err != nil {
+		return err
+	}
+	s.serveGRPC(end, g, rpc)
+	return nil
+}
+
+// Checks returns the handler of the HTTP check listener.
+func (s *Server) Checks() http.Handler { return forwardauth.Handler(s.authz, s.panicked) }
+
+func (s *Server) panicked(p any) {
+	s.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a check panicked and was refused")
+}
+
+// serveHTTP serves one listener until the service ends. A listener that is off is nil.
+func (s *Server) serveHTTP(end *ending, g *errgroup.Group, name string, l net.Listener, h http.Handler) {
+	if l == nil {
+		return
+	}
+	server := s.httpServer(name, h)
+	g.Go(func() error { return serve(server, name, l) })
+	end.drains(g, func() error { return s.shutDown(server, name) })
+}
+
+// serveOperations is serveHTTP for the listener that closes last.
+func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener) {
+	if l == nil {
+		return
+	}
+	server := s.httpServer("operations", s.operations())
+	g.Go(func() error { return serve(server, "operations", l) })
+	g.Go(func() error {
+		<-end.watched.Done()
+		return s.shutDown(server, "operations")
+	})
+}
+
+func (s *Server) httpServer(name string, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog(s.log, name),
+		DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with 200, which is what allows
+	}
+}
+
+func serve(server *http.Server, name string, l net.Listener) error {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// shutDown lets requests under way finish, within the configured time.
+func (s *Server) shutDown(server *http.Server, name string) error {
+	drain, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		s.log.Warn().Str("listener", name).Msg("requests were still under way after shutdown_timeout and were cut off")
+		return server.Close()
+	}
+	return nil
+}
+
+func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
+	if l == nil {
+		return
+	}
+	server := grpc.NewServer(
+		grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(streamWorkers),
+		grpc.ConnectionTimeout(headerTimeout), grpc.MaxHeaderListSize(64<<10),
+	)
+	envoy.Register(server, s.authz, s.config.Checks.GRPC.Policy, s.panicked)
+	status := health.NewServer()
+	s.setHealth(status)
+	healthpb.RegisterHealthServer(server, status)
+	g.Go(func() error {
+		if err := server.Serve(l); err != nil {
+			return fmt.Errorf("checks.grpc: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { s.followHealth(end.serving, status); return nil })
+	end.drains(g, func() error {
+		status.Shutdown()
+		stop := time.AfterFunc(s.config.ShutdownTimeout, server.Stop)
+		defer stop.Stop()
+		server.GracefulStop()
+		return nil
+	})
+}
+
+// errorLog takes what net/http has to say, which is mostly about clients that went away.
+func errorLog(log zerolog.Logger, name string) *stdLogger {
+	return newStdLogger(log.With().Str("listener", name).Logger())
+}
