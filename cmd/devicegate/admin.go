@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"devicegate/config"
+	"devicegate/db/bolt"
+	"devicegate/password"
+	"devicegate/problem"
+	"devicegate/server"
+)
+
+// admin speaks to the administration: over the socket of the running service, or, where nothing listens,
+// to the same handler on the closed file. So every command works either way, by the same rules.
+type admin struct {
+	client *http.Client
+	close  func() error
+}
+
+// dialing returns a transport that connects to address whatever the URL's host says.
+func dialing(address config.Address) http.RoundTripper {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, address.Network, address.Addr)
+		},
+	}
+}
+
+// openAdmin connects to the running service, or opens the file.
+func openAdmin(ctx context.Context, cfg *config.Config) (*admin, error) {
+	socket := config.Address{Network: "unix", Addr: cfg.AdminSocket()}
+	conn, err := net.Dial(socket.Network, socket.Addr)
+	if err == nil {
+		_ = conn.Close()
+		return &admin{client: &http.Client{Transport: dialing(socket)}, close: func() error { return nil }}, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("the admin socket %s cannot be opened: %w", socket.Addr, err)
+	}
+	a, err := openFile(ctx, cfg)
+	if errors.Is(err, bolt.ErrInUse) {
+		return nil, fmt.Errorf("%s is in use by another process, but nobody answers on the admin socket %s: is admin.socket the one that the service was started with?", cfg.Store.Path, socket.Addr)
+	}
+	return a, err
+}
+
+// openFile works on the closed file.
+func openFile(ctx context.Context, cfg *config.Config) (*admin, error) {
+	params := cfg.Passwords.Argon2id
+	hasher := password.Inline(password.Params{Memory: params.Memory, Iterations: params.Iterations, Parallelism: params.Parallelism})
+	s, err := server.Open(ctx, cfg, zerolog.Nop(), server.WithHasher(hasher))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Fill(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &admin{client: &http.Client{Transport: inProcess{s.Admin()}}, close: s.Close}, nil
+}
+
+// inProcess answers requests with a handler of this process.
+type inProcess struct{ handler http.Handler }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	t.handler.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// answerError is a refusal by the administration.
+type answerError struct{ problem.Problem }
+
+func (e *answerError) Error() string {
+	text := e.Detail
+	if len(e.Errors) > 0 {
+		text = ""
+		for i, f := range e.Errors {
+			if i > 0 {
+				text += " "
+			}
+			text += f.Detail
+		}
+	}
+	return text
+}
+
+// call sends body (nil for none) as JSON and reads the answer into out (nil for none).
+func (a *admin) call(ctx context.Context, method, path string, body, out any) error {
+	var sent io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, sent)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("the service did not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		e := &answerError{}
+		if err := json.NewDecoder(resp.Body).Decode(&e.Problem); err != nil {
+			return fmt.Errorf("the service answered %s", resp.Status)
+		}
+		return e
+	}
+	if out == nil {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}

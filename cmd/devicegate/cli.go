@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"devicegate/config"
+)
+
+// etcConfig is the configuration that is used when nothing names one and it is there.
+const etcConfig = "/etc/devicegate/devicegate.yaml"
+
+// cli is what all commands share. Nothing below cmd reads the environment or the terminal.
+type cli struct {
+	environ        []string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	configFile string
+	output     string
+	logLevel   string
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "devicegate",
+		Short: "A gate for any ingress: it checks the bearer token and the device it was issued to",
+		Long: `devicegate answers Traefik, nginx and Envoy whether a request may pass: from the bearer token and
+from the device that the token was issued to. Delete a device and its next request is refused.
+
+Try it:            devicegate demo
+Put it to work:    devicegate user add alice && devicegate serve`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          args(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{fmt.Sprintf("unknown command %q; see devicegate --help", args[0])}
+			}
+			return cmd.Help()
+		},
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains([]string{"table", "json"}, c.output) {
+				return &usageError{fmt.Sprintf("--output %s: it is table or json", c.output)}
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVarP(&c.configFile, "config", "c", "", "configuration `FILE` (else DEVICEGATE_CONFIG, else "+etcConfig+", else the defaults)")
+	root.PersistentFlags().StringVarP(&c.output, "output", "o", "table", "`FORM` of what is printed: table or json")
+	root.PersistentFlags().StringVar(&c.logLevel, "log-level", "", "trace, debug, info, warn or error")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(c.demo(), c.serve(), c.user(), c.configCommand(), c.healthcheck(), c.version())
+	c.own(root)
+	return root
+}
+
+// own makes the commands that cobra brings along refuse what they do not know, as ours do: cobra's own
+// answer to it is exit code 0 or 1.
+func (c *cli) own(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Run, cmd.RunE = nil, helpOn
+		case "completion":
+			cmd.Args, cmd.RunE = args(cobra.ArbitraryArgs), helpOnly
+			for _, shell := range cmd.Commands() {
+				shell.Args = args(cobra.NoArgs)
+			}
+		}
+	}
+}
+
+// helpOn prints the help of the command that names lead to.
+func helpOn(cmd *cobra.Command, names []string) error {
+	target, rest, err := cmd.Root().Find(names)
+	if err != nil || len(rest) > 0 {
+		return &usageError{fmt.Sprintf("there is no command %q; see devicegate --help", strings.Join(names, " "))}
+	}
+	target.InitDefaultHelpFlag()
+	return target.Help()
+}
+
+// args turns cobra's complaint about arguments into a usage error.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, got []string) error {
+		if err := check(cmd, got); err != nil {
+			return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// load reads the configuration that the flags, the environment or the system name.
+func (c *cli) load() (*config.Config, error) {
+	src := config.Source{File: c.configFile, FileRequired: true, Environ: c.environ, LogLevel: c.logLevel}
+	if src.File == "" {
+		src.File = c.getenv("DEVICEGATE_CONFIG")
+	}
+	if src.File == "" {
+		src.File, src.FileRequired = etcConfig, false
+	}
+	return config.Load(src)
+}
+
+func (c *cli) getenv(name string) string {
+	for _, pair := range c.environ {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// logger writes to stderr: lines for people on a terminal, JSON otherwise, unless the configuration says.
+func (c *cli) logger(l config.Log) zerolog.Logger {
+	level, err := zerolog.ParseLevel(l.Level)
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	out := c.stderr
+	if l.Format == "console" || l.Format == "auto" && isTerminal(c.stderr) {
+		out = zerolog.ConsoleWriter{Out: c.stderr, TimeFormat: "15:04:05.000", NoColor: c.getenv("NO_COLOR") != "" || !isTerminal(c.stderr)}
+	}
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// printJSON prints one object on one line.
+func (c *cli) printJSON(v any) error { return json.NewEncoder(c.stdout).Encode(v) }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"devicegate/config"
+	"devicegate/server"
+)
+
+// version is set by the build: -ldflags "-X main.version=v1.2.3".
+var version = ""
+
+func versionWord() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "development"
+}
+
+func (c *cli) serve() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gate",
+		Long: `Run the gate until SIGINT or SIGTERM, which let requests under way finish.
+
+It logs "listening" for each listener, then "ready".`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load()
+			if err != nil {
+				return err
+			}
+			log := c.logger(cfg.Log)
+			s, err := server.Open(cmd.Context(), cfg, log, server.WithVersion(versionWord()))
+			if err != nil {
+				return err
+			}
+			err = errors.Join(s.Run(cmd.Context(), nil), s.Close())
+			if err == nil {
+				log.Info().Msg("stopped")
+			}
+			return err
+		},
+	}
+}
+
+func (c *cli) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if c.output == "json" {
+				return c.printJSON(map[string]string{"version": versionWord()})
+			}
+			_, err := fmt.Fprintln(c.stdout, "devicegate", versionWord())
+			return err
+		},
+	}
+}
+
+func (c *cli) configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Check the configuration", Args: args(cobra.NoArgs), RunE: helpOnly}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say everything that is wrong with the configuration",
+		Long: `Check FILE, or the file that serve would read, together with the environment. Every fault is printed as
+FILE:LINE:COLUMN: message, or DEVICEGATE_NAME: message. Exit code 2 when there is one.`,
+		Example: "  devicegate config check /etc/devicegate/devicegate.yaml",
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, files []string) error {
+			if len(files) == 1 {
+				c.configFile = files[0]
+			}
+			cfg, err := c.load()
+			if err != nil {
+				return err
+			}
+			for _, w := range cfg.Warnings {
+				fmt.Fprintln(c.stderr, "warning:", w)
+			}
+			if c.output == "json" {
+				return c.printJSON(map[string]any{"valid": true, "warnings": append([]string{}, cfg.Warnings...)})
+			}
+			_, err = fmt.Fprintln(c.stdout, "The configuration is valid.")
+			return err
+		},
+	})
+	return cmd
+}
+
+// helpOnly is for commands that only group others.
+func helpOnly(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Sprintf("unknown command %q for %q; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
+	}
+	return cmd.Help()
+}
+
+func (c *cli) healthcheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask the running service whether it is ready",
+		Long:  "Ask /readyz at operations.address. Exit code 0: ready, 3: not ready, 1: nobody answers.",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load()
+			if err != nil {
+				return err
+			}
+			return c.askReady(cmd, cfg.Operations.Address)
+		},
+	}
+}
+
+func (c *cli) askReady(cmd *cobra.Command, address config.Address) error {
+	if address.Off() {
+		return &usageError{"operations.address is off, so there is nothing to ask"}
+	}
+	client := &http.Client{Transport: dialing(address), Timeout: 5 * time.Second}
+	req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://operations/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("nobody answers at operations.address %s: %w", address, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return &noError{"not ready"}
+	}
+	if c.output == "json" {
+		return c.printJSON(map[string]string{"status": "ready"})
+	}
+	_, err = fmt.Fprintln(c.stdout, "ready")
+	return err
+}
