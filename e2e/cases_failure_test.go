@@ -1,0 +1,102 @@
+package e2e_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"devicegate/db/dbtest"
+	"devicegate/server"
+)
+
+func failureCases() []testCase {
+	return []testCase{
+		{number: 62, title: "the gate is down", headers: []string{asAlice}, fault: down,
+			want: answers{"traefik": byProxy(500), "nginx": byProxy(500), "envoy_http": byProxy(503), "envoy_grpc": byProxy(503)}},
+		{number: 63, title: "the gate hangs", headers: []string{asAlice}, fault: hanging,
+			want: answers{"traefik": byProxy(500), "nginx": byProxy(500), "envoy_http": byProxy(503), "envoy_grpc": byProxy(503)}},
+		{number: 64, title: "the gate's store is lost", send: storeLost(),
+			want: answers{"traefik": unavailable(503), "nginx": unavailable(500), "envoy_http": unavailable(403), "envoy_grpc": unavailable(503)}},
+		{number: 64, title: "the gate's store is lost, and failure_mode_allow is true", send: storeLost("failure_mode_allow: false", "failure_mode_allow: true"),
+			want: answers{"envoy_http": unavailable(403), "envoy_grpc": unavailable(503)}},
+		{number: 65, title: "the gate answers 500 with a body", headers: []string{asAlice}, fault: broken,
+			want:  answers{"traefik": byProxy(500), "nginx": byProxy(500), "envoy_http": byProxy(503), "envoy_grpc": byProxy(503)},
+			check: brokenBody},
+		{number: 74, title: "sign in, pass, delete the device: its next request", want: everywhere(refused("device_not_recognized")), send: removed},
+		{number: 74, title: "the next request of a device that a newer sign-in put out", want: everywhere(refused("device_replaced")),
+			send: func(t *testing.T, b *bench, id string) exchange {
+				old := b.bob
+				if first := b.as(t, old.Access, b.id()); first.status != 200 {
+					t.Fatalf("before the second sign-in: status %d", first.status)
+				}
+				b.bob = b.gate.signIn(t, "bob")
+				return b.as(t, old.Access, id)
+			}},
+	}
+}
+
+// brokenBody: only Traefik shows what the gate wrote.
+func brokenBody(t *testing.T, b *bench, x exchange) {
+	if shown := strings.Contains(x.body, "it broke"); shown != (b.name == "traefik") {
+		t.Errorf("the client was shown the gate's body: %v", shown)
+	}
+}
+
+// removed walks the whole path as a person does, all of it through the proxy, and sends the request
+// that follows the removal.
+func removed(t *testing.T, b *bench, id string) exchange {
+	g := *b.gate
+	g.via = b.addr
+	s := g.signIn(t, "alice")
+	var device struct {
+		IP string `json:"ip_address"`
+	}
+	if status := g.call(t, http.MethodGet, "/trusted-devices/"+s.Device, s.Access, nil, &device); status != 200 || device.IP != clientIP {
+		t.Errorf("the device is shown with status %d and address %q, want %s", status, device.IP, clientIP)
+	}
+	if x := b.as(t, s.Access, b.id()); x.status != 200 || len(x.seen) != 1 {
+		t.Fatalf("before the device is deleted: status %d, seen %d times", x.status, len(x.seen))
+	}
+	g.deleteDevice(t, b.alice.Access, s.Device)
+	return b.as(t, s.Access, id)
+}
+
+// unavailable is the answer of a gate that cannot know.
+func unavailable(status int) outcome { return outcome{status, "store_unavailable", false} }
+
+// storeLost sends a good token to a gate whose store can no longer be trusted, through the proxy as
+// it is shipped, or with one text of its file changed.
+func storeLost(change ...string) func(*testing.T, *bench, string) exchange {
+	return func(t *testing.T, b *bench, id string) exchange {
+		dir := gateDir(t)
+		file := openStore(t, dir)
+		store := dbtest.NewFaulty(file)
+		g, _ := openGate(t, dir, b.example, nil, server.WithStore(store))
+		g.addUser(t, "alice", "editors")
+		through := *b
+		through.gate, through.alice = g, g.signIn(t, "alice")
+		through.relay = startRelay(t, g.checks(b.product))
+		var changes []literal
+		if len(change) > 0 {
+			changes = []literal{{b.files[0], change[0], change[1]}}
+		}
+		through.addr = startProxy(t, b.product, b.backend.addr, through.relay.addr, g.address["api"], changes...)
+		if x := through.as(t, through.alice.Access, "before"); x.status != 200 {
+			t.Fatalf("before the store is lost: status %d", x.status)
+		}
+		store.BreakFeeds(errors.New("the disk is gone"))
+		if !eventually(patience, func() bool { return len(g.log.grep("can no longer be trusted")) > 0 }) {
+			t.Fatal("the gate does not notice that its store is lost")
+		}
+		x := through.as(t, through.alice.Access, id)
+		d := g.waitDecision(t, id)
+		x.decision = &d
+		if b.name == "traefik" || b.name == "envoy_grpc" {
+			if got := x.header.Get("Retry-After"); got != "1" {
+				t.Errorf("Retry-After = %q, want 1", got)
+			}
+		}
+		return x
+	}
+}
