@@ -206,7 +206,8 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 	s.setHealth(status)
 	healthpb.RegisterHealthServer(server, status)
 	g.Go(func() error {
-		if err := server.Serve(l); err != nil {
+		// A stop that comes before Serve is an orderly end as well.
+		if err := server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			return fmt.Errorf("checks.grpc: %w", err)
 		}
 		return nil
