@@ -1,0 +1,148 @@
+package authztest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"devicegate/authz"
+	"devicegate/clientaddr"
+	"devicegate/db"
+	"devicegate/device"
+	"devicegate/journal"
+	"devicegate/reason"
+)
+
+var noGuard = db.Txn{}
+
+// Networks of peers. Tests ask from loopback.
+var (
+	Loopback  = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	Elsewhere = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+)
+
+// Setup is what one gate is like. The zero Setup is ready and answers loopback.
+type Setup struct {
+	Peers []netip.Prefix // nil means Loopback
+	// Forced, where HasForced, is what the index answers when it is asked for its state.
+	Forced    reason.Reason
+	HasForced bool
+	Sample    int // of allowed checks in the log; 0 means 1
+}
+
+// Gate is an authorizer with its log and metrics.
+type Gate struct {
+	*authz.Authorizer
+	Log      *Log
+	Registry *prometheus.Registry
+}
+
+// Gate returns a gate of the world.
+func (w *World) Gate(s Setup) *Gate {
+	if s.Peers == nil {
+		s.Peers = Loopback
+	}
+	g := &Gate{Log: &Log{}, Registry: prometheus.NewRegistry()}
+	log := zerolog.New(g.Log).Level(zerolog.TraceLevel).With().Timestamp().Logger()
+	config := authz.Config{
+		AllowedPeers: s.Peers,
+		Trusted:      clientaddr.Trusted(Loopback),
+		Policies:     map[string]authz.Policy{"default": {}, "staff": {RequireRoles: []string{"admin", "staff"}}},
+		Headers:      authz.HeaderNames{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+	}
+	devices := forced{Index: w.index, state: s.Forced, is: s.HasForced}
+	g.Authorizer = authz.New(config, w.verifier, devices, journal.New(log, s.Sample, g.Registry), clock)
+	return g
+}
+
+// Authorizer returns an authorizer of the world with a configuration of the test's own, which records
+// nothing.
+func (w *World) Authorizer(config authz.Config) *authz.Authorizer {
+	return authz.New(config, w.verifier, w.index, journal.New(zerolog.Nop(), 1, prometheus.NewRegistry()), clock)
+}
+
+// forced is the index, but for a state that a test wants to see.
+type forced struct {
+	*device.Index
+	state reason.Reason
+	is    bool
+}
+
+func (f forced) State() reason.Reason {
+	if f.is {
+		return f.state
+	}
+	return f.Index.State()
+}
+
+var _ authz.Devices = forced{}
+
+// Check is the index's own.
+func (f forced) Check(user, dev uuid.UUID, now time.Time) (device.Subject, reason.Reason) {
+	return f.Index.Check(user, dev, now)
+}
+
+// Counted returns every series of devicegate_checks_total that is not zero, as adapter outcome reason.
+func (g *Gate) Counted(tb testing.TB) map[string]float64 {
+	tb.Helper()
+	families, err := g.Registry.Gather()
+	must(tb, err)
+	counted := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() != "devicegate_checks_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			words := make([]string, 0, 3)
+			for _, l := range m.GetLabel() { // sorted by name
+				words = append(words, l.GetValue())
+			}
+			if v := m.GetCounter().GetValue(); v != 0 {
+				counted[strings.Join(words, " ")] = v
+			}
+		}
+	}
+	return counted
+}
+
+// Log takes what is logged. It is safe for concurrent use.
+type Log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write takes one line.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+// String returns everything logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// Lines returns the lines logged so far, each of which must be one JSON object.
+func (l *Log) Lines(tb testing.TB) []map[string]any {
+	tb.Helper()
+	var lines []map[string]any
+	for line := range strings.Lines(l.String()) {
+		var members map[string]any
+		if err := json.Unmarshal([]byte(line), &members); err != nil {
+			tb.Fatalf("the log line %q is not JSON: %v", line, err)
+		}
+		lines = append(lines, members)
+	}
+	return lines
+}
