@@ -1,0 +1,69 @@
+// Command bench measures the gate beside servers of the same transport that do nothing, in one run and
+// on one machine: checks over gRPC and HTTP, the check's latency beside people who sign in, and how soon
+// a removed device is refused.
+//
+// It guarantees that every answer is looked at (a gate that answers wrongly is not fast), that all
+// traffic stays on loopback, that a run is bounded in time, and that every process it starts has ended
+// when it ends. It promises no number: gate and no-op take turns within the run, so that their ratio
+// outlives the machine, and nothing else does.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	if kind, ok := noopKind(os.Args); ok {
+		exit(serveNoop(kind, os.Stdin, os.Stdout))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func exit(err error) {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run does what the command line asks. The report goes to out, what is going on to progress.
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	quick := flags.Bool("quick", false, "a short run that shows that everything works; its numbers say little")
+	output := flags.String("o", "table", "`FORM` of the report: table or json")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *output != "table" && *output != "json" || flags.NArg() > 0 {
+		return errors.New("usage: bench [-quick] [-o table|json]")
+	}
+	p := fullPlan
+	if *quick {
+		p = quickPlan
+	}
+	debug.SetGCPercent(clientGC)
+	report, err := measure(ctx, p, progress)
+	if err != nil {
+		return err
+	}
+	if *output == "json" {
+		return json.NewEncoder(out).Encode(report)
+	}
+	return report.print(out)
+}
+
+// clientGC keeps the collector of this process, which is the client, out of the latencies.
+const clientGC = 800
