@@ -1,0 +1,150 @@
+package device_test
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"devicegate/db"
+	"devicegate/db/bolt"
+	"devicegate/device"
+	"devicegate/reason"
+)
+
+const (
+	keep     = 15 * time.Minute
+	lifetime = 30 * 24 * time.Hour
+)
+
+// clock stands still until it is moved.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.ms.Store(time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC).UnixMilli())
+	return c
+}
+
+func (c *clock) Now() time.Time          { return time.UnixMilli(c.ms.Load()).UTC() }
+func (c *clock) Advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+
+// tb is what *testing.T and *rapid.T have in common and the helpers need.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// gate is a registry with its index on a real store.
+type gate struct {
+	store db.Store
+	index *device.Index
+	reg   *device.Registry
+	clock *clock
+	stop  func() // ends the feed, as a service does before it closes the store
+}
+
+// mustOpen opens the store at path without following it.
+func mustOpen(t tb, path string) *bolt.Store {
+	t.Helper()
+	s, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	return s
+}
+
+// follow returns a gate on store, with its index filled.
+func follow(t tb, store db.Store, c *clock) *gate {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	x := device.NewIndex(keep)
+	if err := x.Follow(ctx, store, func(err error) { t.Errorf("the feed broke: %v", err) }); err != nil {
+		t.Fatalf("follow the store: %v", err)
+	}
+	return &gate{store, x, &device.Registry{Store: store, Index: x, Now: c.Now, Keep: keep}, c, cancel}
+}
+
+// newGate returns a gate on an empty store.
+func newGate(t *testing.T) *gate {
+	t.Helper()
+	s := mustOpen(t, filepath.Join(t.TempDir(), "test.db"))
+	g := follow(t, s, newClock())
+	t.Cleanup(func() { g.stop(); _ = s.Close() }) // the test may have closed it
+	return g
+}
+
+func (g *gate) commit(t tb, writes ...db.Write) {
+	t.Helper()
+	if _, err := g.store.Commit(context.Background(), db.Txn{Writes: writes}); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+}
+
+// user makes a user of generation 1 and returns his id.
+func (g *gate) user(t tb) uuid.UUID {
+	t.Helper()
+	id := uuid.New()
+	g.setUser(t, id, device.UserRow{Generation: 1, Name: "someone"})
+	return id
+}
+
+func (g *gate) setUser(t tb, id uuid.UUID, row device.UserRow) {
+	t.Helper()
+	g.commit(t, db.Put(device.UserRowKey(id), row.Encode()))
+}
+
+// add signs a device of generation 1 in, without a limit that matters.
+func (g *gate) add(t tb, user uuid.UUID) device.Record {
+	t.Helper()
+	rec, _ := g.addWithin(t, user, 1000)
+	return rec
+}
+
+func (g *gate) addWithin(t tb, user uuid.UUID, limit int) (device.Record, []device.Record) {
+	t.Helper()
+	rec, out, err := g.reg.Add(context.Background(), device.New{
+		UID: uuid.New(), User: user, Generation: 1, Name: "a phone", ExpiresAt: g.clock.Now().Add(lifetime), Refresh: []byte("hash"),
+	}, limit, db.Txn{})
+	if err != nil {
+		t.Fatalf("add a device: %v", err)
+	}
+	return rec, out
+}
+
+func (g *gate) end(t tb, rec device.Record, why device.EndReason) {
+	t.Helper()
+	if err := g.reg.End(context.Background(), rec.User, rec.UID, why); err != nil {
+		t.Fatalf("end a device as %v: %v", why, err)
+	}
+}
+
+// want checks what a check of rec answers now, without a trace.
+func (g *gate) want(t tb, rec device.Record, want reason.Reason) {
+	t.Helper()
+	if _, got := g.index.Peek(rec.User, rec.UID, g.clock.Now()); got != want {
+		t.Errorf("the check of device %d answers %v, want %v", rec.Ordinal, got, want)
+	}
+}
+
+// live returns the ordinals of the user's live devices, newest first.
+func (g *gate) live(t tb, user uuid.UUID) []uint64 {
+	t.Helper()
+	recs, err := g.reg.List(context.Background(), user)
+	if err != nil {
+		t.Fatalf("list: %v", err)
+	}
+	return ordinals(recs)
+}
+
+func ordinals(recs []device.Record) []uint64 {
+	ns := []uint64{}
+	for _, rec := range recs {
+		ns = append(ns, rec.Ordinal)
+	}
+	return ns
+}
