@@ -109,9 +109,6 @@ func noBody(c echo.Context) error {
 }
 
 func readBody(c echo.Context) ([]byte, error) {
-	if c.Request().ContentLength > MaxBody {
-		return nil, errTooLarge
-	}
 	if err := checkMediaType(c); err != nil {
 		return nil, err
 	}

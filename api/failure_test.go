@@ -1,0 +1,136 @@
+package api_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"devicegate/db"
+)
+
+// TestStoreTakesNoWrites: nothing is handed out and nothing has happened; reads and verify go on.
+func TestStoreTakesNoWrites(t *testing.T) {
+	for _, fault := range []error{db.ErrUnavailable, db.ErrUnknown} {
+		g := start(t)
+		id := g.addUser("alice")
+		own, other := g.signIn("alice"), g.signIn("alice")
+		g.commit.FailCommits(fault, false)
+		for _, c := range []call{
+			signInOf("alice", secret), refreshing(own.Refresh), revoking(own.Refresh),
+			{method: "PATCH", path: "/trusted-devices/" + other.UID, token: own.Access, body: `{"name":"x"}`},
+			{method: "DELETE", path: "/trusted-devices/" + other.UID, token: own.Access},
+			{method: "POST", path: "/trusted-devices/logout", token: own.Access},
+			{method: "POST", path: "/trusted-devices/revoke-all", token: own.Access},
+			{method: "POST", path: "/admin/users", body: object("name", "bob")},
+			{method: "PATCH", path: "/admin/users/" + id, body: `{"disabled":true}`},
+		} {
+			a := g.refused(503, "store_unavailable", c)
+			if a.header.Get("Retry-After") != "1" || bytes.Contains(a.body, []byte("injected")) {
+				t.Errorf("%s %s: Retry-After %q, body %s", c.method, c.path, a.header.Get("Retry-After"), a.body)
+			}
+		}
+		if got := g.devices(own.Access); len(got) != 2 || got[0].Name != "" {
+			t.Errorf("after refused writes the devices are %+v", got)
+		}
+		g.live(other)
+		g.commit.FailCommits(nil, false)
+		g.live(own)
+		g.want(200, refreshing(own.Refresh))
+	}
+}
+
+// TestAnswerThatWasLost: the write has happened and the caller was told that nobody knows. The same
+// refresh token works again.
+func TestAnswerThatWasLost(t *testing.T) {
+	g := start(t)
+	g.addUser("alice")
+	d := g.signIn("alice")
+	g.commit.FailCommits(db.ErrUnknown, true)
+	g.refused(503, "store_unavailable", refreshing(d.Refresh))
+	g.commit.FailCommits(nil, false)
+	next := decoded[tokens](g.want(200, refreshing(d.Refresh)))
+	g.live(next)
+	g.live(decoded[tokens](g.want(200, refreshing(next.Refresh))))
+}
+
+func TestStoreCannotBeRead(t *testing.T) {
+	g := start(t)
+	id := g.addUser("alice")
+	own := g.signIn("alice")
+	g.reads.failWith(func() error { return fmt.Errorf("the disk says no: %w", db.ErrUnavailable) })
+	for _, c := range []call{
+		signInOf("alice", secret), signInOf("nobody", secret), refreshing(own.Refresh), revoking(own.Refresh), verifying(own.Refresh),
+		{method: "GET", path: "/trusted-devices", token: own.Access},
+		{method: "GET", path: "/trusted-devices/" + own.UID, token: own.Access},
+		{method: "POST", path: "/trusted-devices/logout", token: own.Access},
+		{method: "GET", path: "/admin/users"}, {method: "GET", path: "/admin/users?name=alice"}, {method: "GET", path: "/admin/users/" + id},
+	} {
+		if a := g.refused(503, "store_unavailable", c); bytes.Contains(a.body, []byte("disk")) {
+			t.Errorf("%s tells what failed: %s", c.path, a.body)
+		}
+	}
+	g.want(200, verifying(own.Access)) // from memory
+	g.reads.failWith(nil)
+	g.live(own)
+}
+
+// TestFeedBroke: the index no longer knows who was removed, so nobody passes and nobody is let in.
+func TestFeedBroke(t *testing.T) {
+	g := start(t)
+	g.addUser("alice")
+	own := g.signIn("alice")
+	g.commit.BreakFeeds(errors.New("the feed broke"))
+	for g.server.Ready() == nil {
+		g.send(verifying(own.Access)) // until the service has noticed
+	}
+	for _, c := range []call{
+		signInOf("alice", secret), refreshing(own.Refresh), revoking(own.Refresh), verifying(own.Refresh), verifying(own.Access),
+		{method: "GET", path: "/trusted-devices", token: own.Access},
+		{method: "POST", path: "/trusted-devices/logout", token: own.Access},
+	} {
+		g.refused(503, "store_unavailable", c)
+	}
+}
+
+func TestPanicCostsOneRequest(t *testing.T) {
+	g := start(t)
+	g.addUser("alice")
+	own := g.signIn("alice")
+	g.reads.failWith(func() error { panic("everything is lost at db.internal:5432") })
+	for _, c := range []call{signInOf("alice", secret), {method: "GET", path: "/trusted-devices", token: own.Access}, {method: "GET", path: "/admin/users"}} {
+		a := g.send(c)
+		if a.status != 500 || a.code() != "internal" || strings.Contains(string(a.body), "lost") || always(a) != nil {
+			t.Errorf("%s %s = %d %s, want 500 internal without the cause; %v", c.method, c.path, a.status, a.body, always(a))
+		}
+	}
+	if log := g.log.String(); !strings.Contains(log, "everything is lost") || !strings.Contains(log, "request failed") {
+		t.Errorf("the log does not say what happened:\n%s", log)
+	}
+	g.reads.failWith(nil)
+	g.live(own)
+	g.signIn("alice")
+}
+
+// TestNoCredentialIsLogged: neither what was sent nor what was handed out.
+func TestNoCredentialIsLogged(t *testing.T) {
+	g := start(t)
+	g.addUser("alice")
+	d := g.signIn("alice")
+	next := decoded[tokens](g.want(200, refreshing(d.Refresh)))
+	g.do(signInOf("alice", "another secret entirely"))
+	g.do(signInOf("another secret name \u001b[31m", secret))
+	g.reads.failWith(func() error { return errors.New("no error that anybody knows") })
+	g.send(refreshing(next.Refresh))
+	g.send(signInOf("alice", secret))
+	log := g.log.String()
+	for _, credential := range []string{secret, "another secret entirely", d.Access, d.Refresh, next.Access, next.Refresh} {
+		if strings.Contains(log, credential) {
+			t.Errorf("the log contains the credential %.12s...", credential)
+		}
+	}
+	if strings.Contains(log, "\x1b") {
+		t.Error("the log contains a raw escape character")
+	}
+}

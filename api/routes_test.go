@@ -1,0 +1,136 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"devicegate/config"
+)
+
+// TestEveryOperation goes the way of a client once through all of them, under each spelling of the paths.
+func TestEveryOperation(t *testing.T) {
+	for _, base := range []string{"", "/gate"} {
+		g := start(t, func(c *config.Config) { c.API.BasePath = base })
+		for _, slash := range []string{"", "/"} {
+			name := "alice" + strings.Repeat("2", len(slash))
+			at := func(c call) call { c.path += slash; return c }
+			a := g.want(201, call{method: "POST", path: "/admin/users" + slash, body: object("name", name, "password", secret)})
+			id := decoded[struct{ ID string }](a).ID
+			g.want(200, call{method: "GET", path: "/admin/users" + slash})
+			g.want(200, call{method: "GET", path: "/admin/users/" + id + slash})
+			g.want(200, call{method: "PATCH", path: "/admin/users/" + id + slash, body: `{"disabled":false}`})
+
+			d := decoded[tokens](g.want(200, at(signInOf(name, secret))))
+			other := decoded[tokens](g.want(200, at(signInOf(name, secret))))
+			third := decoded[tokens](g.want(200, at(signInOf(name, secret))))
+			d = decoded[tokens](g.want(200, at(refreshing(d.Refresh))))
+			if a := g.want(200, at(verifying(d.Access))); string(a.body) != "{}\n" {
+				t.Errorf("verify answered %q, want an empty object", a.body)
+			}
+			g.want(200, at(verifying(d.Refresh)))
+			g.want(200, at(call{method: "GET", path: "/trusted-devices", token: d.Access}))
+			g.want(200, at(call{method: "GET", path: "/trusted-devices/" + other.UID, token: d.Access}))
+			g.want(200, at(call{method: "PATCH", path: "/trusted-devices/" + other.UID, token: d.Access, body: `{"name":"x"}`}))
+			g.want(204, at(call{method: "DELETE", path: "/trusted-devices/" + other.UID, token: d.Access}))
+			g.want(204, at(revoking(third.Refresh)))
+			g.want(200, at(call{method: "POST", path: "/trusted-devices/revoke-all", token: d.Access}))
+			g.want(204, at(call{method: "POST", path: "/trusted-devices/logout", token: d.Access}))
+			g.want(200, at(call{method: "GET", path: "/openapi.json"}))
+			keys := g.want(200, at(call{method: "GET", path: "/.well-known/jwks.json"}))
+			checkKeys(t, keys)
+		}
+		if base != "" {
+			g.url = strings.TrimSuffix(g.url, base)
+			if a := g.send(signInOf("alice", secret)); a.status != 404 || a.code() != "not_found" {
+				t.Errorf("outside the base path the answer is %d %s, want 404", a.status, a.body)
+			}
+		}
+	}
+}
+
+func checkKeys(t *testing.T, a answer) {
+	t.Helper()
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(a.body, &set); err != nil || len(set.Keys) == 0 {
+		t.Fatalf("the key set is %s (%v), want keys of string members", a.body, err)
+	}
+	for _, key := range set.Keys {
+		if key["d"] != "" || key["kid"] == "" || key["kty"] != "OKP" || key["x"] == "" {
+			t.Errorf("the key set has %v, want a public key of type OKP with a kid", key)
+		}
+	}
+	if got := a.header.Get("Cache-Control"); got != "public, max-age=300" {
+		t.Errorf("Cache-Control of the key set = %q", got)
+	}
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	g := start(t)
+	for _, path := range []string{
+		"/", "/api", "/api/", "/api/tokens", "/api/token//", "//api/token", "/API/TOKEN", "/api/token/refresh/x", "/trusted-devices/a/b",
+		"/admin", "/admin/users", "/healthz", "/metrics", "/auth/traefik", "/api/../api/token", "/api/%2e%2e/api/token", "/openapi.yaml", "/%00",
+	} {
+		for _, method := range []string{"GET", "POST", "DELETE", "BREW"} {
+			c := call{method: method, path: path}
+			a := g.sendToAPI(c)
+			if a.status != 404 || a.code() != "not_found" || a.header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s %s = %d %s %s, want 404 not_found as a problem", method, path, a.status, a.header.Get("Content-Type"), a.body)
+			}
+		}
+	}
+}
+
+// sendToAPI sends a call to the API whatever its path is.
+func (g *gate) sendToAPI(c call) answer {
+	g.t.Helper()
+	there := *g
+	there.admins, there.people = g.people, g.people
+	return there.send(c)
+}
+
+func TestMethods(t *testing.T) {
+	g := start(t)
+	for path, allowed := range map[string][]string{
+		"/api/token": {"POST"}, "/api/token/refresh": {"POST"}, "/api/token/verify": {"POST"}, "/api/token/revoke/": {"POST"},
+		"/trusted-devices": {"GET"}, "/trusted-devices/x": {"DELETE", "GET", "PATCH"}, "/openapi.json": {"GET"}, "/.well-known/jwks.json": {"GET"},
+		"/admin/users": {"GET", "POST"}, "/admin/users/x/": {"GET", "PATCH"},
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "BREW", "OPTIONS"} {
+			if slices.Contains(allowed, method) {
+				continue
+			}
+			a := g.do(call{method: method, path: path})
+			status, code := 405, "method_not_allowed"
+			switch method {
+			case "HEAD":
+				code = "" // the body is left out
+			case "OPTIONS":
+				status, code = 204, ""
+			}
+			if a.status != status || a.code() != code {
+				t.Errorf("%s %s = %d %s, want %d %s", method, path, a.status, a.body, status, code)
+			}
+			if got := methodsIn(a.header); !slices.Equal(got, allowed) {
+				t.Errorf("%s %s: Allow names %v, want %v", method, path, got, allowed)
+			}
+			if a.header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s %s lets other origins read it", method, path)
+			}
+		}
+	}
+}
+
+// methodsIn returns the methods of Allow without OPTIONS, in order.
+func methodsIn(h http.Header) []string {
+	var all []string
+	for _, m := range strings.Split(h.Get("Allow"), ",") {
+		if m = strings.TrimSpace(m); m != "OPTIONS" && m != "" {
+			all = append(all, m)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
