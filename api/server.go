@@ -35,6 +35,7 @@ type Options struct {
 
 type server struct{ Options }
 
+// New returns the handler of the API's listener.
 func New(o Options) http.Handler {
 	s := &server{Options: o}
 	return s.echo(o.BasePath, s.routes())

@@ -142,7 +142,7 @@ func filePath(text string) (string, error) {
 // socketPath is the rule for admin.socket.
 func socketPath(text string) (string, error) {
 	if strings.HasPrefix(text, "unix:") {
-		return "", fmt.Errorf("%s: write the path without unix:", quote(text))
+		return "", fmt.Errorf("%s: write the path alone, without unix: before it", quote(text))
 	}
 	return text, checkSocket(text)
 }

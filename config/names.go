@@ -56,7 +56,7 @@ func basePath(text string) (string, error) {
 			bad = bad || !isAlphanumeric(r) && !strings.ContainsRune("._~-", r)
 		}
 		if bad {
-			return "", fmt.Errorf("%s: between slashes write a-z A-Z 0-9 . _ ~ -, and neither nothing nor . nor ..", quote(text))
+			return "", fmt.Errorf("%s: between slashes write a-z A-Z 0-9 . _ ~ -, and never . or .. or nothing", quote(text))
 		}
 	}
 	return text, nil

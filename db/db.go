@@ -34,19 +34,19 @@ const (
 const WatchedPrefix = "w/"
 
 var (
-	// ErrNotFound: no entry has the key.
+	// ErrNotFound means: no entry has the key.
 	ErrNotFound = errors.New("not found in the store")
-	// ErrConflict: a condition did not hold; nothing was written. Read again and retry.
+	// ErrConflict means: a condition did not hold; nothing was written. Read again and retry.
 	ErrConflict = errors.New("the record was changed by another request")
-	// ErrUnavailable: the store cannot take the write (disk full, closed, poisoned by an earlier
+	// ErrUnavailable means: the store cannot take the write (disk full, closed, poisoned by an earlier
 	// failed sync, or the context ended first); surely nothing was written.
 	ErrUnavailable = errors.New("the store is not available")
-	// ErrUnknown: the write failed in a way that leaves open whether it was kept. Never
+	// ErrUnknown means: the write failed in a way that leaves open whether it was kept. Never
 	// acknowledge it; an engine that returned it once is poisoned.
 	ErrUnknown = errors.New("the store failed while writing and it is unknown whether the write was kept")
-	// ErrLimit: the transaction breaks a limit of the seam; a fault of the caller.
+	// ErrLimit means: the transaction breaks a limit of the seam; a fault of the caller.
 	ErrLimit = errors.New("the transaction is over a limit of the store")
-	// ErrCompacted: the feed no longer reaches back to the wanted revision; list and watch anew.
+	// ErrCompacted means: the feed no longer reaches back to the wanted revision; list and watch anew.
 	ErrCompacted = errors.New("the feed does not reach back that far")
 )
 

@@ -15,10 +15,10 @@ import (
 	"devicegate/reason"
 )
 
-// ErrNotFound: the user has no such live device. Another user's device is simply not there.
+// ErrNotFound means: the user has no such live device. Another user's device is simply not there.
 var ErrNotFound = errors.New("no such device")
 
-// ErrSelf: a device may not end or change itself as if it were another; logging out is its own way.
+// ErrSelf means: a device may not end or change itself as if it were another; logging out is its own way.
 var ErrSelf = errors.New("this is the device that asks")
 
 // endsPerTxn bounds how many devices one transaction ends (two writes each), so that it stays under the

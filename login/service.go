@@ -21,9 +21,9 @@ const maxRetries = 100
 var (
 	// ErrNoActiveAccount is the one answer to a wrong password, an unknown name and a disabled user.
 	ErrNoActiveAccount = errors.New("no active account found with the given credentials")
-	// ErrTokenNotValid: the token is bad in itself, whoever's it was.
+	// ErrTokenNotValid means: the token is bad in itself, whoever's it was.
 	ErrTokenNotValid = errors.New("token is invalid or expired")
-	// ErrBusy: no room for another password hash now; try again in a few seconds.
+	// ErrBusy means: no room for another password hash now; try again in a few seconds.
 	ErrBusy = errors.New("too many sign-ins at the moment")
 )
 

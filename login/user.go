@@ -17,9 +17,9 @@ import (
 const userSchema = 1
 
 var (
-	// ErrUserExists: the name, or another spelling of it, is taken.
+	// ErrUserExists means: the name, or another spelling of it, is taken.
 	ErrUserExists = errors.New("a user of that name exists")
-	// ErrNoUser: there is no such user.
+	// ErrNoUser means: there is no such user.
 	ErrNoUser = errors.New("no such user")
 )
 

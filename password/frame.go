@@ -47,7 +47,7 @@ func readRequest(r io.Reader) ([]byte, error) {
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) // half a request is no orderly end
+		return nil, fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err) // half a request is no orderly end
 	}
 	return b, nil
 }

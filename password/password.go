@@ -21,12 +21,12 @@ import (
 
 // The errors of a Hasher besides *PolicyError. None of them says anything about the password.
 var (
-	// ErrBusy: no hash could be had in time, because every slot was taken or the context ended.
+	// ErrBusy means: no hash could be had in time, because every slot was taken or the context ended.
 	// Trying again later helps.
 	ErrBusy = errors.New("password: too many hashes at a time")
-	// ErrUnavailable: the hash worker could not be started, or ended twice under one request.
+	// ErrUnavailable means: the hash worker could not be started, or ended twice under one request.
 	ErrUnavailable = errors.New("password: the hash worker is not available")
-	// ErrMalformed: a stored hash that this package did not write, or that asks for more than
+	// ErrMalformed means: a stored hash that this package did not write, or that asks for more than
 	// MaxMemory, MaxIterations or MaxParallelism.
 	ErrMalformed = errors.New("password: the stored hash is malformed")
 )

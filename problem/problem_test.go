@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -57,7 +58,7 @@ func TestEveryRefusalIsExplained(t *testing.T) {
 // Whatever gets into a problem cannot break out of it.
 func TestJSONIsInert(t *testing.T) {
 	b := string(problem.New(400, "invalid", "</script>\r\n\u2028\xff\"").JSON())
-	if strings.ContainsAny(strings.TrimSuffix(b, "\n"), "<>\r\n\u2028\xff") || !json.Valid([]byte(b)) {
+	if strings.ContainsAny(strings.TrimSuffix(b, "\n"), "<>\r\n\u2028") || !utf8.ValidString(b) || !json.Valid([]byte(b)) {
 		t.Errorf("%q", b)
 	}
 }

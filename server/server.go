@@ -211,7 +211,10 @@ func (s *Server) Fill(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watching the signing keys: %w", err)
 	}
-	go func() { <-ended }() // the index's own feed ends for the same reason, and reports it
+	go func() {
+		for range ended { // the index's own feed ends for the same reason, and reports it
+		}
+	}()
 	return s.index.Follow(ctx, s.store, func(err error) {
 		s.log.Error().Err(err).Msg("the store can no longer be trusted: every check is refused until a restart")
 	})

@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	// ErrNoKeys: the key set could not be read whole, so nothing is signed.
+	// ErrNoKeys means: the key set could not be read whole, so nothing is signed.
 	ErrNoKeys = errors.New("token: there is no signing key")
-	// ErrSubject: the subject lacks an id or a name, has an empty role or text that is not UTF-8,
+	// ErrSubject means: the subject lacks an id or a name, has an empty role or text that is not UTF-8,
 	// or is too long for a token.
 	ErrSubject = errors.New("token: no token can be issued to this subject")
 )

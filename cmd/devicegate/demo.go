@@ -54,7 +54,7 @@ func (c *cli) runDemo(ctx context.Context, listen string) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // what it kept is thrown away
 	web := &http.Server{Handler: demoIngress(s), ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = web.Close() })
 	fmt.Fprint(c.stdout, demoText("http://"+l.Addr().String()))

@@ -99,7 +99,8 @@ func (f *Faulty) Watch(ctx context.Context, after db.Revision, apply func(db.Bat
 			end <- err
 		case <-broken:
 			cancel()
-			<-feed // apply is not called again
+			for range feed { // until it ends: apply is not called again
+			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			end <- f.why
