@@ -47,7 +47,8 @@ func readRequest(r io.Reader) ([]byte, error) {
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err) // half a request is no orderly end
+		// Half a request is no orderly end, which io.EOF in the chain would say.
+		return nil, fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // see above
 	}
 	return b, nil
 }
