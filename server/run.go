@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 
 	"devicegate/envoy"
 	"devicegate/forwardauth"
@@ -24,6 +25,7 @@ import (
 // the proxy who refuses.
 const (
 	headerTimeout  = 5 * time.Second
+	keepaliveEvery = 5 * time.Second // the most often that a client may ping
 	requestTimeout = 30 * time.Second
 	idleTimeout    = 5 * time.Minute
 	maxHeaderBytes = 256 << 10
@@ -200,6 +202,9 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 	server := grpc.NewServer(
 		grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(headerTimeout), grpc.MaxHeaderListSize(64<<10),
+		// Left alone, gRPC hangs up on an Envoy that keeps its connection alive more often than every
+		// five minutes, and a check that fails for it passes with failure_mode_allow.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveEvery, PermitWithoutStream: true}),
 	)
 	envoy.Register(server, s.authz, s.config.Checks.GRPC.Policy, s.panicked)
 	status := health.NewServer()
