@@ -94,6 +94,8 @@ type Tokens struct {
 	Audience        string        // the claim aud, likewise
 	AccessLifetime  time.Duration // 1m to 24h; also the longest exp - iat accepted from ourselves
 	RefreshLifetime time.Duration // from the last refresh; AccessLifetime to 3650d
+	RefreshRotation bool          // a refresh token is replaced at every use; false: it stays, and reuse cannot be detected
+	RefreshGrace    time.Duration // how long the previous refresh token answers with its successor again; 0s to 1h
 	Leeway          time.Duration // for nbf and iat, never for exp; 0s to 60s
 }
 
@@ -107,16 +109,51 @@ type Passwords struct {
 // Argon2id is the cost of one hash. The defaults are also the least that is accepted.
 type Argon2id struct {
 	Memory      int64 // bytes, a whole number of KiB, 19 MiB to 1 GiB
-	Iterations  int   // 2 to 100
-	Parallelism int   // 1 to 64
+	Iterations  int   // 2 to 64
+	Parallelism int   // 1 to 16
 }
 
-// Devices is how many devices a user may have, and for how long.
+// What happens to a sign-in over the limit.
+const (
+	EvictLeastRecent = "evict_least_recent"
+	EvictOldest      = "evict_oldest"
+	RefuseSignIn     = "refuse"
+)
+
+// What happens when a device changes its address within the window.
+const (
+	IPChangeOff    = "off"
+	IPChangeNote   = "note"
+	IPChangeRevoke = "revoke"
+)
+
+// Devices is how many devices a user may have, for how long, and what they may do to each other.
 type Devices struct {
 	MaxDevices       int            // per user, 0 to HardLimit; 0 means HardLimit
 	MaxDevicesByRole map[string]int // by role, 1 to HardLimit; the smallest of the user's roles wins over MaxDevices
 	HardLimit        int            // per user, whatever else is set, 1 to 1000
 	MaxLifetime      time.Duration  // from the sign-in, refreshed or not, 1m to 36500d; 0 means none
+	OnLimit          string         // EvictLeastRecent, EvictOldest or RefuseSignIn
+
+	DeleteDelay    time.Duration // a device younger than this cannot be ended by another
+	UpdateDelay    time.Duration // nor changed
+	SeniorityDelay time.Duration // a device younger than this cannot end or change an older one
+	AllowDelete    bool          // whether devices may end others at all
+	AllowUpdate    bool          // whether they may change others
+
+	DefaultCanUpdateOthers bool // rights of a new device
+	DefaultCanDeleteOthers bool
+
+	ReuseKnownDevice bool // a sign-in that proves its device keeps the device_uid
+	IPChange         IPChange
+}
+
+// IPChange is what happens when a device is used from another address within Window of its last use. A
+// change between IPv4 and IPv6, or within a /64, never counts.
+type IPChange struct {
+	Action string         // IPChangeOff, IPChangeNote or IPChangeRevoke
+	Window time.Duration  // 0s to 1d
+	Exempt []netip.Prefix // addresses that may change: to or from one of these never counts
 }
 
 // Policy is a set of demands. The zero Policy demands a live device of an enabled user and no more.
@@ -164,6 +201,8 @@ func Default() Config {
 			Audience:        "devicegate",
 			AccessLifetime:  15 * time.Minute,
 			RefreshLifetime: 30 * day,
+			RefreshRotation: true,
+			RefreshGrace:    30 * time.Second,
 			Leeway:          5 * time.Second,
 		},
 		Passwords: Passwords{
@@ -174,6 +213,15 @@ func Default() Config {
 			MaxDevicesByRole: map[string]int{},
 			HardLimit:        200,
 			MaxLifetime:      365 * day,
+			OnLimit:          EvictLeastRecent,
+			SeniorityDelay:   day,
+			AllowDelete:      true,
+			AllowUpdate:      true,
+
+			DefaultCanUpdateOthers: true,
+			DefaultCanDeleteOthers: true,
+			ReuseKnownDevice:       true,
+			IPChange:               IPChange{Action: IPChangeNote, Window: time.Minute, Exempt: []netip.Prefix{}},
 		},
 		Policies:        map[string]Policy{DefaultPolicy: {}},
 		IdentityHeaders: IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},

@@ -72,8 +72,8 @@ func spell(c *config.Config) string {
 	put("admin", fmt.Sprintf("{socket: %q}", c.Admin.Socket))
 	put("operations", fmt.Sprintf("{address: %q}", c.Operations.Address))
 	put("trusted_proxies", networks(c.TrustedProxies))
-	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s}",
-		c.Tokens.Issuer, c.Tokens.Audience, c.Tokens.AccessLifetime, c.Tokens.RefreshLifetime, c.Tokens.Leeway))
+	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s, refresh_rotation: %t, refresh_grace: %s}",
+		c.Tokens.Issuer, c.Tokens.Audience, c.Tokens.AccessLifetime, c.Tokens.RefreshLifetime, c.Tokens.Leeway, c.Tokens.RefreshRotation, c.Tokens.RefreshGrace))
 	put("passwords", fmt.Sprintf("{min_length: %d, max_concurrent: %d, argon2id: {memory: %dKiB, iterations: %d, parallelism: %d}}",
 		c.Passwords.MinLength, c.Passwords.MaxConcurrent, c.Passwords.Argon2id.Memory>>10, c.Passwords.Argon2id.Iterations, c.Passwords.Argon2id.Parallelism))
 	var limits []string
@@ -81,8 +81,15 @@ func spell(c *config.Config) string {
 		limits = append(limits, fmt.Sprintf("%q: %d", role, n))
 	}
 	sort.Strings(limits)
-	put("devices", fmt.Sprintf("{max_devices: %d, hard_limit: %d, max_lifetime: %s, max_devices_by_role: {%s}}",
-		c.Devices.MaxDevices, c.Devices.HardLimit, c.Devices.MaxLifetime, strings.Join(limits, ", ")))
+	d := c.Devices
+	put("devices", fmt.Sprintf("{max_devices: %d, hard_limit: %d, max_lifetime: %s, max_devices_by_role: {%s}, on_limit: %s, "+
+		"delete_delay: %s, update_delay: %s, seniority_delay: %s, allow_delete: %t, allow_update: %t, "+
+		"default_can_update_other_devices: %t, default_can_delete_other_devices: %t, reuse_known_device: %t, "+
+		"ip_change: {action: %s, window: %s, exempt: %s}}",
+		d.MaxDevices, d.HardLimit, d.MaxLifetime, strings.Join(limits, ", "), d.OnLimit,
+		d.DeleteDelay, d.UpdateDelay, d.SeniorityDelay, d.AllowDelete, d.AllowUpdate,
+		d.DefaultCanUpdateOthers, d.DefaultCanDeleteOthers, d.ReuseKnownDevice,
+		d.IPChange.Action, d.IPChange.Window, networks(d.IPChange.Exempt)))
 	var policies []string
 	for name, p := range c.Policies {
 		demands := ""

@@ -74,12 +74,18 @@ func TestDefaults(t *testing.T) {
 		Tokens: config.Tokens{
 			Issuer: "devicegate", Audience: "devicegate",
 			AccessLifetime: 15 * time.Minute, RefreshLifetime: 720 * time.Hour, Leeway: 5 * time.Second,
+			RefreshRotation: true, RefreshGrace: 30 * time.Second,
 		},
 		Passwords: config.Passwords{
 			MinLength: 15,
 			Argon2id:  config.Argon2id{Memory: 19922944, Iterations: 2, Parallelism: 1},
 		},
-		Devices:         config.Devices{MaxDevicesByRole: map[string]int{}, HardLimit: 200, MaxLifetime: 8760 * time.Hour},
+		Devices: config.Devices{
+			MaxDevicesByRole: map[string]int{}, HardLimit: 200, MaxLifetime: 8760 * time.Hour,
+			OnLimit: "evict_least_recent", SeniorityDelay: 24 * time.Hour, AllowDelete: true, AllowUpdate: true,
+			DefaultCanUpdateOthers: true, DefaultCanDeleteOthers: true, ReuseKnownDevice: true,
+			IPChange: config.IPChange{Action: "note", Window: time.Minute, Exempt: []netip.Prefix{}},
+		},
 		Policies:        map[string]config.Policy{"default": {}},
 		IdentityHeaders: config.IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
 		Log:             config.Log{Level: "info", Format: "auto", AllowedSample: 1},
@@ -196,6 +202,10 @@ devices:
   max_devices: 3
   max_devices_by_role: {staff: 1, "0": 2}
   max_lifetime: 0s
+  on_limit: refuse
+  allow_delete: false
+  delete_delay: 36h
+  ip_change: {action: off, window: 0s, exempt: [100.64.0.0/10]}
 policies:
   staff: {require_roles: [staff, admin]}
   open: {}
@@ -207,7 +217,9 @@ policies:
 	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10")}
 	want.Tokens.AccessLifetime, want.Tokens.RefreshLifetime, want.Tokens.Leeway = 24*time.Hour, 36*time.Hour, 0
 	want.Passwords.MinLength, want.Passwords.Argon2id.Memory = 8, 20<<20
-	want.Devices = config.Devices{MaxDevices: 3, MaxDevicesByRole: map[string]int{"staff": 1, "0": 2}, HardLimit: 200}
+	want.Devices.MaxDevices, want.Devices.MaxDevicesByRole, want.Devices.MaxLifetime = 3, map[string]int{"staff": 1, "0": 2}, 0
+	want.Devices.OnLimit, want.Devices.AllowDelete, want.Devices.DeleteDelay = "refuse", false, 36*time.Hour
+	want.Devices.IPChange = config.IPChange{Action: "off", Window: 0, Exempt: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10")}}
 	want.Policies = map[string]config.Policy{"default": {}, "open": {}, "staff": {RequireRoles: []string{"staff", "admin"}}}
 	want.Warnings = []string{"passwords.min_length is 8; where the password is the only factor, NIST SP 800-63B-4 asks for 15, because shorter ones are guessed from a stolen hash"}
 	if diff := cmp.Diff(want, c, comparePrefixes); diff != "" {

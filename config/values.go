@@ -74,7 +74,7 @@ func parseSize(text string) (int64, error) {
 // durations returns the rule for a duration from low to high.
 func durations(low, high time.Duration) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
-		d, err := parseDuration(text)
+		d, err := ParseDuration(text)
 		if err != nil {
 			return 0, err
 		}
@@ -99,7 +99,7 @@ func wholeSeconds(rule func(string) (time.Duration, error)) func(string) (time.D
 // orZero lets a rule for durations also take 0, which switches the bound off.
 func orZero(rule func(string) (time.Duration, error)) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
-		if d, err := parseDuration(text); err == nil && d == 0 {
+		if d, err := ParseDuration(text); err == nil && d == 0 {
 			return 0, nil
 		}
 		d, err := rule(text)
@@ -110,8 +110,9 @@ func orZero(rule func(string) (time.Duration, error)) func(string) (time.Duratio
 	}
 }
 
-// parseDuration reads Go's form, with whole days in front: "90s", "30d", "1d12h". Never negative.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads a duration as the configuration writes it: Go's form, with whole days in front ("90s",
+// "30d", "1d12h"). Never negative. Its errors say what would be right.
+func ParseDuration(text string) (time.Duration, error) {
 	bad := fmt.Errorf("%s is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h", quote(text))
 	days, rest, hasDays := strings.Cut(text, "d")
 	if !hasDays {
@@ -131,7 +132,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.Duration(n)*day + d, nil
 }
 
-// showDuration writes a duration as parseDuration reads it, without idle zeros.
+// showDuration writes a duration as ParseDuration reads it, without idle zeros.
 func showDuration(d time.Duration) string {
 	days, rest := d/day, d%day
 	text := rest.String()
@@ -149,6 +150,17 @@ func showDuration(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd%s", days, text)
 	}
+}
+
+// yesOrNo is the rule for true and false.
+func yesOrNo(text string) (bool, error) {
+	switch text {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is not known; write true or false", quote(text))
 }
 
 // oneOf returns the rule for one word of several.

@@ -141,19 +141,27 @@ func scalar[T any](n ast.Node) (string, error) {
 	var zero T
 	_, wantText := any(zero).(string)
 	_, wantNumber := any(zero).(int)
+	_, wantBool := any(zero).(bool)
 	switch n := n.(type) {
 	case *ast.StringNode:
 		quoted := n.Token.Type == token.DoubleQuoteType || n.Token.Type == token.SingleQuoteType
 		if wantNumber && quoted {
 			return "", fmt.Errorf("%s is text; write the number without quotes", quote(n.Value))
 		}
+		if wantBool && quoted {
+			return "", fmt.Errorf("%s is text; write true or false without quotes", quote(n.Value))
+		}
 		return n.Value, nil
 	case *ast.LiteralNode:
-		if !wantNumber {
+		if !wantNumber && !wantBool {
 			return n.Value.Value, nil
 		}
 	case *ast.IntegerNode, *ast.FloatNode:
-		if !wantText {
+		if !wantText && !wantBool {
+			return n.GetToken().Value, nil
+		}
+	case *ast.BoolNode:
+		if wantBool {
 			return n.GetToken().Value, nil
 		}
 	}
@@ -162,6 +170,8 @@ func scalar[T any](n ast.Node) (string, error) {
 		return "", mismatch(n, "text")
 	case wantNumber:
 		return "", mismatch(n, "a number")
+	case wantBool:
+		return "", mismatch(n, "true or false")
 	default:
 		return "", mismatch(n, "a single value")
 	}
