@@ -120,7 +120,7 @@ func TestListUsers(t *testing.T) {
 	if got := strings.TrimSpace(string(none.body)); got != `{"next":null,"results":[]}` {
 		t.Errorf("nobody = %s", got)
 	}
-	for _, query := range []string{"limit=0", "limit=501", "limit=-1", "limit=x", "limit=1e2", "limit=99999999999999999999", "cursor=x", "cursor=" + strings.Repeat("a", 36)} {
+	for _, query := range []string{"limit=", "limit=0", "limit=0&name=alice", "limit=501", "limit=-1", "limit=x", "limit=1e2", "limit=99999999999999999999", "cursor=x", "cursor=" + strings.Repeat("a", 36)} {
 		g.refused(400, "invalid", call{method: "GET", path: "/admin/users?" + query})
 	}
 }

@@ -16,6 +16,19 @@ var readOnly = []string{
 	"last_seen", "created_at", "expires_at", "is_current",
 }
 
+// oneDevice keeps the names of calls out of the routes of a device, where the router leads GET, PATCH and
+// DELETE of /trusted-devices/logout.
+func oneDevice(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		switch c.Param("device_uid") {
+		case "logout", "revoke-all":
+			c.Response().Header().Set(echo.HeaderAllow, "OPTIONS, POST")
+			return echo.ErrMethodNotAllowed
+		}
+		return next(c)
+	}
+}
+
 func (s *server) listDevices(ctx context.Context, c echo.Context, caller device.Subject) error {
 	records, err := s.Login.Devices.List(ctx, caller.User)
 	if err != nil {
@@ -49,12 +62,12 @@ func (s *server) updateDevice(ctx context.Context, c echo.Context, caller device
 	if err != nil {
 		return err
 	}
-	var rec device.Record
-	if body.Name == nil {
-		rec, err = s.Login.Devices.Get(ctx, caller.User, uid)
-	} else if err = checkDeviceName("/name", *body.Name); err == nil {
-		rec, err = s.Login.Rename(ctx, caller, uid, *body.Name)
+	if err := checkDeviceName("/name", deref(body.Name)); err != nil {
+		return err
 	}
+	rec, err := s.Login.Change(ctx, caller, uid, device.Change{
+		Name: body.Name, CanUpdateOthers: body.CanUpdateOtherDevices, CanDeleteOthers: body.CanDeleteOtherDevices,
+	})
 	if err != nil {
 		return err
 	}
@@ -79,7 +92,7 @@ func (s *server) logout(ctx context.Context, c echo.Context, caller device.Subje
 	if err := noBody(c); err != nil {
 		return err
 	}
-	if err := s.Login.Logout(ctx, caller.User, caller.Device); err != nil {
+	if err := s.Login.Logout(ctx, caller); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -89,11 +102,11 @@ func (s *server) revokeAllDevices(ctx context.Context, c echo.Context, caller de
 	if err := noBody(c); err != nil {
 		return err
 	}
-	n, err := s.Login.EndOthers(ctx, caller)
+	ended, kept, err := s.Login.EndOthers(ctx, caller)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, RevokeAllResult{RevokedCount: n})
+	return c.JSON(http.StatusOK, RevokeAllResult{RevokedCount: ended, KeptCount: kept})
 }
 
 // uidOf reads an id from a path. Only the one spelling that this service writes is an id; anything else
@@ -107,10 +120,11 @@ func uidOf(s string) (uuid.UUID, error) {
 }
 
 func (s *server) deviceOf(rec device.Record, caller device.Subject) Device {
+	lastSeen, lastIP := s.Login.Devices.LastUse(rec)
 	return Device{
 		DeviceUid: rec.UID.String(), Name: rec.Name, UserAgent: rec.UserAgent,
-		IpAddress: rec.IPAddress, LastIp: rec.LastIP,
-		LastSeen: s.Login.Devices.Seen(rec).UTC(), CreatedAt: rec.CreatedAt.UTC(), ExpiresAt: rec.ExpiresAt.UTC(),
+		IpAddress: rec.IPAddress, LastIp: lastIP,
+		LastSeen: lastSeen.UTC(), CreatedAt: rec.CreatedAt.UTC(), ExpiresAt: rec.ExpiresAt.UTC(),
 		CanUpdateOtherDevices: rec.CanUpdateOthers, CanDeleteOtherDevices: rec.CanDeleteOthers,
 		IsCurrent: rec.UID == caller.Device,
 	}

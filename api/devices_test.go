@@ -90,24 +90,39 @@ func TestRevokeAll(t *testing.T) {
 	g := start(t)
 	g.addUser("alice")
 	g.addUser("bob")
-	stranger := g.signIn("bob")
-	var ended []tokens
+	stranger, own := g.signIn("bob"), g.signIn("alice")
+	var others []tokens
 	for range 12 { // more than one transaction ends
-		ended = append(ended, g.signIn("alice"))
+		others = append(others, g.signIn("alice"))
 	}
-	own := g.signIn("alice")
-	all := call{method: "POST", path: "/trusted-devices/revoke-all", token: own.Access}
-	type counts struct{ Revoked_Count, Kept_Count int }
-	if got := decoded[counts](g.want(200, all)); got != (counts{12, 0}) {
-		t.Errorf("revoke-all = %+v, want 12 revoked, 0 kept", got)
+	// The newest is too new to end any of them, and says so in numbers: its rights are whole.
+	if got := g.revokeAll(others[11]); got != (counts{0, 12}) {
+		t.Errorf("revoke-all of the newest = %+v, want 0 revoked, 12 kept", got)
 	}
-	if got := decoded[counts](g.want(200, all)); got != (counts{0, 0}) {
+	// One in the middle ends the younger ones only.
+	if got := g.revokeAll(others[5]); got != (counts{6, 6}) {
+		t.Errorf("revoke-all of the seventh = %+v, want 6 revoked, 6 kept", got)
+	}
+	if got := g.revokeAll(own); got != (counts{6, 0}) {
+		t.Errorf("revoke-all of the oldest = %+v, want 6 revoked, 0 kept", got)
+	}
+	if got := g.revokeAll(own); got != (counts{0, 0}) {
 		t.Errorf("revoke-all again = %+v, want 0, 0", got)
 	}
-	g.dead("device_not_recognized", ended[0])
-	g.dead("device_not_recognized", ended[11])
+	g.dead("device_not_recognized", others[0])
+	g.dead("device_not_recognized", others[11])
 	g.live(own)
 	g.live(stranger)
+}
+
+type counts struct {
+	Revoked int `json:"revoked_count"`
+	Kept    int `json:"kept_count"`
+}
+
+func (g *gate) revokeAll(by tokens) counts {
+	g.t.Helper()
+	return decoded[counts](g.want(200, call{method: "POST", path: "/trusted-devices/revoke-all", token: by.Access}))
 }
 
 // TestWhatIsNotThere: a device of another user is not told from one that never was, and stays.
@@ -135,7 +150,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	}
 	g.live(foreign)
 	g.live(own)
-	if got := g.devices(foreign.Access); len(got) != 1 || got[0].Name != "" {
+	if got := g.devices(foreign.Access); len(got) != 1 || got[0].Name != guessed {
 		t.Errorf("the other user's devices are %+v", got)
 	}
 }

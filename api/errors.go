@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -26,7 +28,7 @@ var known = []struct {
 }{
 	{login.ErrNoActiveAccount, problem.New(http.StatusUnauthorized, "no_active_account", "No active account found with the given credentials.")},
 	{login.ErrTokenNotValid, problem.New(http.StatusUnauthorized, "token_not_valid", "Token is invalid or expired.")},
-	{device.ErrSelf, problem.New(http.StatusForbidden, "device_self_modification", "You cannot modify or delete your current device this way. Use the logout endpoint to revoke your own session.")},
+	{device.ErrMaxDevices, problem.New(http.StatusForbidden, "max_devices", "The account is signed in on as many devices as allowed. Sign one of them out first.")},
 	{device.ErrNotFound, notFound},
 	{login.ErrNoUser, notFound},
 	{errNotFound, notFound},
@@ -52,6 +54,7 @@ func toProblem(err error) problem.Problem {
 		bad     *invalidError
 		parse   *parseError
 		refusal *login.RefusedError
+		rule    *device.RuleError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -62,6 +65,8 @@ func toProblem(err error) problem.Problem {
 		return problem.New(http.StatusBadRequest, "parse_error", parse.detail)
 	case errors.As(err, &refusal):
 		return ofRefusal(refusal.Reason)
+	case errors.As(err, &rule):
+		return problem.New(http.StatusForbidden, rule.Code, rule.Detail)
 	}
 	for _, k := range known {
 		if errors.Is(err, k.err) {
@@ -101,6 +106,10 @@ func (s *server) writeError(err error, c echo.Context) {
 		s.Log.Error().Err(err).Str("method", c.Request().Method).Str("route", c.Path()).Msg("request failed")
 	}
 	h := c.Response().Header()
+	var rule *device.RuleError
+	if errors.As(err, &rule) && rule.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((rule.RetryAfter+time.Second-1)/time.Second)))
+	}
 	switch {
 	case p.Code == "no_active_account", p.Code == "not_authenticated":
 		h.Set("WWW-Authenticate", `Bearer realm="devicegate"`)

@@ -23,15 +23,19 @@ func TestStoreTakesNoWrites(t *testing.T) {
 			{method: "DELETE", path: "/trusted-devices/" + other.UID, token: own.Access},
 			{method: "POST", path: "/trusted-devices/logout", token: own.Access},
 			{method: "POST", path: "/trusted-devices/revoke-all", token: own.Access},
+			{method: "POST", path: "/api/password", token: own.Access, body: object("current_password", secret, "new_password", secret2)},
 			{method: "POST", path: "/admin/users", body: object("name", "bob")},
 			{method: "PATCH", path: "/admin/users/" + id, body: `{"disabled":true}`},
+			{method: "PATCH", path: "/admin/users/" + id, body: `{"roles":["staff"]}`},
+			{method: "PATCH", path: "/admin/users/" + id, body: object("password", secret2)},
+			{method: "POST", path: "/admin/users/" + id + "/password-reset"},
 		} {
 			a := g.refused(503, "store_unavailable", c)
 			if a.header.Get("Retry-After") != "1" || bytes.Contains(a.body, []byte("injected")) {
 				t.Errorf("%s %s: Retry-After %q, body %s", c.method, c.path, a.header.Get("Retry-After"), a.body)
 			}
 		}
-		if got := g.devices(own.Access); len(got) != 2 || got[0].Name != "" {
+		if got := g.devices(own.Access); len(got) != 2 || got[0].Name != guessed {
 			t.Errorf("after refused writes the devices are %+v", got)
 		}
 		g.live(other)

@@ -23,7 +23,11 @@ import (
 	"devicegate/server"
 )
 
-const secret = "correct horse battery staple"
+const (
+	secret  = "correct horse battery staple"
+	secret2 = "a better one than before"
+	guessed = "Go-http-client/1.1" // the name of a device that the tests sign in without one
+)
 
 // gate is a running service as its callers see it.
 type gate struct {
@@ -201,12 +205,19 @@ type tokens struct {
 	UID             string `json:"device_uid"`
 }
 
+type resetToken struct {
+	Token   string    `json:"reset_token"`
+	Expires time.Time `json:"expires_at"`
+}
+
 type deviceView struct {
 	UID       string `json:"device_uid"`
 	Name      string
 	UserAgent string `json:"user_agent"`
 	IP        string `json:"ip_address"`
 	LastIP    string `json:"last_ip"`
+	CanUpdate bool   `json:"can_update_other_devices"`
+	CanDelete bool   `json:"can_delete_other_devices"`
 	IsCurrent bool   `json:"is_current"`
 }
 
@@ -297,11 +308,21 @@ func (r *reads) Range(ctx context.Context, from, to string, limit int) ([]db.Ent
 	return r.Store.Range(ctx, from, to, limit)
 }
 
-// clock runs with the machine's and can be put forward.
-type clock struct{ ahead atomic.Int64 }
+// clock runs with the machine's and can be put forward, or stopped.
+type clock struct{ ahead, stopped atomic.Int64 }
 
-func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) Now() time.Time {
+	now := time.Now()
+	if at := c.stopped.Load(); at != 0 {
+		now = time.Unix(0, at)
+	}
+	return now.Add(time.Duration(c.ahead.Load()))
+}
+
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// stop holds the clock at a whole second, so that ages are exact.
+func (c *clock) stop() { c.stopped.Store(time.Now().Truncate(time.Second).UnixNano()) }
 
 // lines collects the log.
 type lines struct {

@@ -72,8 +72,8 @@ func (p *page) operation(method, path string) any {
 	path, _, _ = strings.Cut(path, "?")
 	path = strings.TrimSuffix(path, "/")
 	paths := p.member(p.root, "paths").(map[string]any)
-	if op := p.member(paths[path], strings.ToLower(method)); op != nil {
-		return op
+	if item, literal := paths[path]; literal { // it counts before a template that matches as well
+		return p.member(item, strings.ToLower(method))
 	}
 	for template, item := range paths {
 		if matches(template, path) {
@@ -112,6 +112,7 @@ func (p *page) faults(method, path string, a answer) []string {
 	if !ok {
 		return append(faults, "the page does not name this status")
 	}
+	faults = append(faults, p.unwritten(response, a)...)
 	content, _ := response["content"].(map[string]any)
 	if content == nil {
 		if len(a.body) > 0 || a.header.Get("Content-Type") != "" {
@@ -129,6 +130,37 @@ func (p *page) faults(method, path string, a answer) []string {
 		return append(faults, err.Error())
 	}
 	return append(faults, p.validate(p.member(promised, "schema"), body, "body")...)
+}
+
+// unwritten says what headers and which code the answer has that the page does not name for it.
+func (p *page) unwritten(response map[string]any, a answer) (faults []string) {
+	for _, name := range []string{"Set-Cookie", "Location", "Retry-After", "WWW-Authenticate"} {
+		if a.header.Get(name) != "" && p.member(response, "headers", name) == nil {
+			faults = append(faults, "the page does not name the header "+name)
+		}
+	}
+	if a.status < 400 {
+		return faults
+	}
+	for _, example := range p.examples(p.member(response, "content", "application/problem+json")) {
+		if p.member(example, "code") == a.code() {
+			return faults
+		}
+	}
+	return append(faults, "the page does not name the code "+a.code())
+}
+
+// examples returns the values of the one example, or of the named ones.
+func (p *page) examples(content any) map[string]any {
+	all := map[string]any{}
+	if one := p.member(content, "example"); one != nil {
+		all[""] = one
+	}
+	named, _ := p.member(content, "examples").(map[string]any)
+	for name, example := range named {
+		all[name] = p.member(example, "value")
+	}
+	return all
 }
 
 // always is what every answer owes its reader.
@@ -182,12 +214,22 @@ func (p *page) validate(schema, v any, at string) (faults []string) {
 		for name, value := range v {
 			if property, ok := properties[name]; ok {
 				faults = append(faults, p.validate(property, value, at+"/"+name)...)
-			} else if named || s["additionalProperties"] == false {
+			} else if (named || s["additionalProperties"] == false) && !matchesOne(s["patternProperties"], name) {
 				fault("the member %s is not written down", name)
 			}
 		}
 	}
 	return faults
+}
+
+func matchesOne(patterns any, name string) bool {
+	all, _ := patterns.(map[string]any)
+	for pattern := range all {
+		if regexp.MustCompile(pattern).MatchString(name) {
+			return true
+		}
+	}
+	return false
 }
 
 func text(s map[string]any, v, at string) (faults []string) {

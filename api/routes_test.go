@@ -36,8 +36,12 @@ func TestEveryOperation(t *testing.T) {
 			g.want(200, at(call{method: "PATCH", path: "/trusted-devices/" + other.UID, token: d.Access, body: `{"name":"x"}`}))
 			g.want(204, at(call{method: "DELETE", path: "/trusted-devices/" + other.UID, token: d.Access}))
 			g.want(204, at(revoking(third.Refresh)))
+			g.want(204, at(call{method: "POST", path: "/api/password", token: d.Access, body: object("current_password", secret, "new_password", secret2)}))
 			g.want(200, at(call{method: "POST", path: "/trusted-devices/revoke-all", token: d.Access}))
 			g.want(204, at(call{method: "POST", path: "/trusted-devices/logout", token: d.Access}))
+			reset := decoded[resetToken](g.want(200, call{method: "POST", path: "/admin/users/" + id + "/password-reset" + slash}))
+			g.want(204, at(call{method: "POST", path: "/api/password/reset", body: object("reset_token", reset.Token, "new_password", secret)}))
+			g.want(200, call{method: "POST", path: "/admin/devices/sweep" + slash, body: `{"older_than_seconds":0}`})
 			g.want(200, at(call{method: "GET", path: "/openapi.json"}))
 			keys := g.want(200, at(call{method: "GET", path: "/.well-known/jwks.json"}))
 			checkKeys(t, keys)
@@ -95,8 +99,10 @@ func TestMethods(t *testing.T) {
 	g := start(t)
 	for path, allowed := range map[string][]string{
 		"/api/token": {"POST"}, "/api/token/refresh": {"POST"}, "/api/token/verify": {"POST"}, "/api/token/revoke/": {"POST"},
+		"/trusted-devices/logout": {"POST"}, "/trusted-devices/revoke-all/": {"POST"},
 		"/trusted-devices": {"GET"}, "/trusted-devices/x": {"DELETE", "GET", "PATCH"}, "/openapi.json": {"GET"}, "/.well-known/jwks.json": {"GET"},
-		"/admin/users": {"GET", "POST"}, "/admin/users/x/": {"GET", "PATCH"},
+		"/api/password": {"POST"}, "/api/password/reset/": {"POST"},
+		"/admin/users": {"GET", "POST"}, "/admin/users/x/": {"GET", "PATCH"}, "/admin/users/x/password-reset": {"POST"}, "/admin/devices/sweep": {"POST"},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "BREW", "OPTIONS"} {
 			if slices.Contains(allowed, method) {

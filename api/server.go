@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -59,12 +60,14 @@ func (s *server) routes() []route {
 		{http.MethodPost, "/api/token/refresh", s.refreshToken},
 		{http.MethodPost, "/api/token/verify", s.verifyToken},
 		{http.MethodPost, "/api/token/revoke", s.revokeToken},
+		{http.MethodPost, "/api/password", s.authenticated(s.changePassword)},
+		{http.MethodPost, "/api/password/reset", s.resetPassword},
 		{http.MethodGet, "/trusted-devices", s.authenticated(s.listDevices)},
 		{http.MethodPost, "/trusted-devices/logout", s.authenticated(s.logout)},
 		{http.MethodPost, "/trusted-devices/revoke-all", s.authenticated(s.revokeAllDevices)},
-		{http.MethodGet, "/trusted-devices/:device_uid", s.authenticated(s.getDevice)},
-		{http.MethodPatch, "/trusted-devices/:device_uid", s.authenticated(s.updateDevice)},
-		{http.MethodDelete, "/trusted-devices/:device_uid", s.authenticated(s.deleteDevice)},
+		{http.MethodGet, "/trusted-devices/:device_uid", oneDevice(s.authenticated(s.getDevice))},
+		{http.MethodPatch, "/trusted-devices/:device_uid", oneDevice(s.authenticated(s.updateDevice))},
+		{http.MethodDelete, "/trusted-devices/:device_uid", oneDevice(s.authenticated(s.deleteDevice))},
 		{http.MethodGet, "/.well-known/jwks.json", s.jwks},
 		{http.MethodGet, "/openapi.json", s.openapi},
 	}
@@ -76,6 +79,8 @@ func (s *server) adminRoutes() []route {
 		{http.MethodPost, "/admin/users", s.createUser},
 		{http.MethodGet, "/admin/users/:id", s.getUser},
 		{http.MethodPatch, "/admin/users/:id", s.updateUser},
+		{http.MethodPost, "/admin/users/:id/password-reset", s.startReset},
+		{http.MethodPost, "/admin/devices/sweep", s.sweepDevices},
 	}
 }
 
@@ -120,9 +125,14 @@ type handler func(ctx context.Context, c echo.Context, caller device.Subject) er
 // authenticated lets a call pass that carries a live access token: by the same rule as a check.
 func (s *server) authenticated(next handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		caller, why := authz.Authenticate(s.Tokens, s.Devices, c.Request().Header["Authorization"], s.Now())
+		caller, why := authz.Authenticate(s.Tokens, s.Devices, c.Request().Header["Authorization"], s.clientOf(c.Request()).IP, s.Now())
 		if why != reason.OK {
 			return refused(why)
+		}
+		if c.Request().Method == http.MethodGet {
+			if err := noBody(c); err != nil {
+				return err
+			}
 		}
 		return next(c.Request().Context(), c, caller)
 	}
@@ -132,4 +142,15 @@ func (s *server) authenticated(next handler) echo.HandlerFunc {
 func (s *server) clientOf(r *http.Request) login.Client {
 	peer := clientaddr.OfConn(r.RemoteAddr)
 	return login.Client{IP: s.Trusted.FromPeer(peer, r.Header["X-Forwarded-For"]), UserAgent: r.UserAgent()}
+}
+
+// secure reports whether the client reached us over https: by TLS, or by the word of a proxy of ours.
+func (s *server) secure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	proto := r.Header["X-Forwarded-Proto"]
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	ours := local != nil && local.Network() == "unix" || s.Trusted.Contains(clientaddr.OfConn(r.RemoteAddr))
+	return len(proto) == 1 && proto[0] == "https" && ours
 }

@@ -24,9 +24,13 @@ func (s *server) signIn(c echo.Context) error {
 	}
 	session, err := s.Login.SignIn(c.Request().Context(), login.SignIn{
 		Name: body.Username, Password: body.Password, DeviceName: name, Client: s.clientOf(c.Request()),
+		Refresh: deref(body.Refresh), Cookie: deviceCookie(c.Request()), Secure: s.secure(c.Request()),
 	})
 	if err != nil {
 		return err
+	}
+	if session.Cookie != "" {
+		setDeviceCookie(c.Response(), session.Cookie)
 	}
 	return c.JSON(http.StatusOK, tokensOf(session))
 }
@@ -68,7 +72,8 @@ func (s *server) verifyAccess(raw string) error {
 	if why != reason.OK {
 		return refused(why)
 	}
-	if _, why := s.Devices.Peek(verified.User, verified.Device, s.Now()); why != reason.OK {
+	use := device.Use{User: verified.User, Device: verified.Device, Generation: verified.Generation, At: s.Now()}
+	if _, why := s.Devices.Peek(use); why != reason.OK {
 		return refused(why)
 	}
 	return nil
@@ -98,8 +103,8 @@ func checkDeviceName(pointer, name string) error {
 		return invalid(pointer, "Ensure this field has no more than 255 characters.")
 	}
 	for _, r := range name {
-		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) {
-			return invalid(pointer, "A name has no control characters or line breaks.")
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			return invalid(pointer, "A name has no control characters or line breaks, and none that turn the direction of writing.")
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ type Device struct {
 	// IsCurrent Whether this is the device that asks.
 	IsCurrent bool `json:"is_current"`
 
-	// LastIp Where it last refreshed.
+	// LastIp Where it was last used.
 	LastIp    string    `json:"last_ip"`
 	LastSeen  time.Time `json:"last_seen"`
 	Name      string    `json:"name"`
@@ -46,9 +46,30 @@ type Device struct {
 	UserAgent string    `json:"user_agent"`
 }
 
+// DeviceSweep defines model for DeviceSweep.
+type DeviceSweep struct {
+	// Cursor The member `next` of the call before.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// DryRun Only count.
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// OlderThanSeconds Devices not used for so long end; at most 100 years.
+	OlderThanSeconds int `json:"older_than_seconds"`
+}
+
+// DeviceSweepResult defines model for DeviceSweepResult.
+type DeviceSweepResult struct {
+	// Next Goes on with this cursor; null at the end.
+	Next       *string `json:"next"`
+	SweptCount int     `json:"swept_count"`
+}
+
 // DeviceUpdate defines model for DeviceUpdate.
 type DeviceUpdate struct {
-	Name *string `json:"name,omitempty"`
+	CanDeleteOtherDevices *bool   `json:"can_delete_other_devices,omitempty"`
+	CanUpdateOtherDevices *bool   `json:"can_update_other_devices,omitempty"`
+	Name                  *string `json:"name,omitempty"`
 }
 
 // Empty defines model for Empty.
@@ -59,6 +80,24 @@ type NewUser struct {
 	Name     string    `json:"name"`
 	Password *string   `json:"password,omitempty"`
 	Roles    *[]string `json:"roles,omitempty"`
+}
+
+// PasswordChange defines model for PasswordChange.
+type PasswordChange struct {
+	CurrentPassword string `json:"current_password"`
+	NewPassword     string `json:"new_password"`
+}
+
+// PasswordReset defines model for PasswordReset.
+type PasswordReset struct {
+	NewPassword string `json:"new_password"`
+	ResetToken  string `json:"reset_token"`
+}
+
+// PasswordResetToken defines model for PasswordResetToken.
+type PasswordResetToken struct {
+	ExpiresAt  time.Time `json:"expires_at"`
+	ResetToken string    `json:"reset_token"`
 }
 
 // Problem defines model for Problem.
@@ -92,7 +131,10 @@ type SignIn struct {
 	// DeviceName What the app calls this device.
 	DeviceName *string `json:"device_name,omitempty"`
 	Password   string  `json:"password"`
-	Username   string  `json:"username"`
+
+	// Refresh A refresh token of the device that signs in again: it keeps its device_uid, name, rights and age. What proves no live device of the same user is ignored.
+	Refresh  *string `json:"refresh,omitempty"`
+	Username string  `json:"username"`
 }
 
 // Tokens defines model for Tokens.
@@ -127,6 +169,10 @@ type UserPage struct {
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
 	Disabled *bool `json:"disabled,omitempty"`
+
+	// Password Sets it and ends all devices of the user.
+	Password *string   `json:"password,omitempty"`
+	Roles    *[]string `json:"roles,omitempty"`
 }
 
 // VerifyRequest defines model for VerifyRequest.
@@ -138,14 +184,44 @@ type VerifyRequest struct {
 // BadRequest defines model for BadRequest.
 type BadRequest = Problem
 
+// ChangeForbidden defines model for ChangeForbidden.
+type ChangeForbidden = Problem
+
 // Conflict defines model for Conflict.
 type Conflict = Problem
 
-// Forbidden defines model for Forbidden.
-type Forbidden = Problem
+// EndAllForbidden defines model for EndAllForbidden.
+type EndAllForbidden = Problem
+
+// EndForbidden defines model for EndForbidden.
+type EndForbidden = Problem
+
+// MaxDevices defines model for MaxDevices.
+type MaxDevices = Problem
+
+// NoActiveAccount defines model for NoActiveAccount.
+type NoActiveAccount = Problem
 
 // NotFound defines model for NotFound.
 type NotFound = Problem
+
+// NotReady defines model for NotReady.
+type NotReady = Problem
+
+// NotReadyOrBusy defines model for NotReadyOrBusy.
+type NotReadyOrBusy = Problem
+
+// PasswordForbidden defines model for PasswordForbidden.
+type PasswordForbidden = Problem
+
+// SignedIn defines model for SignedIn.
+type SignedIn = Tokens
+
+// TokenNotValid defines model for TokenNotValid.
+type TokenNotValid = Problem
+
+// TokenRefused defines model for TokenRefused.
+type TokenRefused = Problem
 
 // TooLarge defines model for TooLarge.
 type TooLarge = Problem
@@ -155,6 +231,9 @@ type Unauthorized = Problem
 
 // Unavailable defines model for Unavailable.
 type Unavailable = Problem
+
+// UnavailableOrBusy defines model for UnavailableOrBusy.
+type UnavailableOrBusy = Problem
 
 // UnsupportedMediaType defines model for UnsupportedMediaType.
 type UnsupportedMediaType = Problem
@@ -170,11 +249,20 @@ type ListUsersParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// SweepDevicesJSONRequestBody defines body for SweepDevices for application/json ContentType.
+type SweepDevicesJSONRequestBody = DeviceSweep
+
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = NewUser
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserUpdate
+
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordChange
+
+// ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
+type ResetPasswordJSONRequestBody = PasswordReset
 
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -80,12 +82,12 @@ func sentence(text string) string {
 }
 
 func (s *server) listUsers(c echo.Context) error {
-	if name := c.QueryParam("name"); name != "" {
-		return s.listNamed(c, name)
-	}
-	limit, err := pageLimit(c.QueryParam("limit"))
+	limit, err := pageLimit(c.QueryParams())
 	if err != nil {
 		return err
+	}
+	if name := c.QueryParam("name"); name != "" {
+		return s.listNamed(c, name)
 	}
 	var after uuid.UUID
 	if cursor := c.QueryParam("cursor"); cursor != "" {
@@ -122,11 +124,11 @@ func (s *server) listNamed(c echo.Context, name string) error {
 	return c.JSON(http.StatusOK, page)
 }
 
-func pageLimit(text string) (int, error) {
-	if text == "" {
+func pageLimit(query url.Values) (int, error) {
+	if !query.Has("limit") {
 		return defaultPage, nil
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(query.Get("limit"))
 	if err != nil || n < 1 || n > maxPage {
 		return 0, invalid("", fmt.Sprintf("The query parameter limit must be a number from 1 to %d.", maxPage))
 	}
@@ -154,17 +156,38 @@ func (s *server) updateUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
-	var u login.User
-	if body.Disabled == nil {
-		u, err = s.Login.Users.ByID(ctx, id)
-	} else {
-		u, err = s.Login.Users.SetDisabled(ctx, id, *body.Disabled)
-	}
+	u, err := s.applyUpdate(c.Request().Context(), id, body)
 	if err != nil {
-		return err
+		return userFault(err)
 	}
 	return c.JSON(http.StatusOK, userOf(u))
+}
+
+// applyUpdate makes the changes that body names, one after the other: roles, password, disabled. The
+// password is checked first, so that nothing is changed for a body that cannot be accepted whole.
+func (s *server) applyUpdate(ctx context.Context, id uuid.UUID, body UserUpdate) (u login.User, err error) {
+	if body.Password != nil {
+		if err := s.CheckPassword(*body.Password); err != nil {
+			return u, invalid("/password", sentence(err.Error()))
+		}
+	}
+	if u, err = s.Login.Users.ByID(ctx, id); err != nil {
+		return u, err
+	}
+	if body.Roles != nil {
+		if u, err = s.Login.SetRoles(ctx, id, *body.Roles); err != nil {
+			return u, err
+		}
+	}
+	if body.Password != nil {
+		if u, err = s.Login.SetPassword(ctx, id, *body.Password); err != nil {
+			return u, err
+		}
+	}
+	if body.Disabled != nil {
+		u, err = s.Login.SetDisabled(ctx, id, *body.Disabled)
+	}
+	return u, err
 }
 
 func userOf(u login.User) User {

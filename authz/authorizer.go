@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"devicegate/clientaddr"
 	"devicegate/device"
 	"devicegate/reason"
@@ -25,7 +23,7 @@ type Tokens interface {
 // Devices answers for devices and users. Every reason but OK refuses.
 type Devices interface {
 	State() reason.Reason
-	Check(user, device uuid.UUID, now time.Time) (device.Subject, reason.Reason)
+	Check(use device.Use) (device.Subject, reason.Reason)
 }
 
 // Recorder writes down what was decided: the log line and the metrics, in one place for every adapter.
@@ -73,16 +71,17 @@ func New(config Config, tokens Tokens, devices Devices, recorder Recorder, now f
 // not proved is refused.
 func (a *Authorizer) Decide(_ context.Context, req Request) Decision {
 	start := a.now()
-	d := a.decide(req, start)
+	client := a.client(req)
+	d := a.decide(req, client, start)
 	a.recorder.Check(Record{
 		Request: req, Decision: d, Status: req.Adapter.Status(d.Outcome()),
-		Client: a.client(req), Took: a.now().Sub(start),
+		Client: client, Took: a.now().Sub(start),
 	})
 	return d
 }
 
 // decide goes through the contract's order; the first demand that fails names the reason.
-func (a *Authorizer) decide(req Request, now time.Time) Decision {
+func (a *Authorizer) decide(req Request, client netip.Addr, now time.Time) Decision {
 	if !req.Adapter.known() {
 		return Decision{}
 	}
@@ -99,7 +98,7 @@ func (a *Authorizer) decide(req Request, now time.Time) Decision {
 	if why := a.devices.State(); why != reason.OK {
 		return Decision{Reason: why}
 	}
-	subject, why := Authenticate(a.tokens, a.devices, req.Authorization, now)
+	subject, why := Authenticate(a.tokens, a.devices, req.Authorization, client, now)
 	if why != reason.OK {
 		return Decision{Reason: why, Device: subject.Device}
 	}
@@ -107,9 +106,9 @@ func (a *Authorizer) decide(req Request, now time.Time) Decision {
 }
 
 // Authenticate returns who stands behind the Authorization values of a request: the token is located and
-// verified, its device and its user live. Every reason but OK refuses; the subject then names at most the
+// verified, its device and its user live. client is where the request came from. Every reason but OK refuses; the subject then names at most the
 // device, for the log. The API asks it as well, so that no token passes here that does not pass there.
-func Authenticate(tokens Tokens, devices Devices, authorization []string, now time.Time) (device.Subject, reason.Reason) {
+func Authenticate(tokens Tokens, devices Devices, authorization []string, client netip.Addr, now time.Time) (device.Subject, reason.Reason) {
 	raw, why := Bearer(authorization)
 	if why != reason.OK {
 		return device.Subject{}, why
@@ -118,7 +117,9 @@ func Authenticate(tokens Tokens, devices Devices, authorization []string, now ti
 	if why != reason.OK {
 		return device.Subject{}, why
 	}
-	subject, why := devices.Check(verified.User, verified.Device, now)
+	subject, why := devices.Check(device.Use{
+		User: verified.User, Device: verified.Device, Generation: verified.Generation, From: client, At: now,
+	})
 	if why != reason.OK {
 		return device.Subject{Device: verified.Device}, why
 	}

@@ -1,8 +1,8 @@
 package device
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,44 +11,60 @@ import (
 	"devicegate/db"
 )
 
-// New is a device about to be signed in.
+// ErrMaxDevices means: the user has as many devices as he may, and OnLimit is Refuse.
+var ErrMaxDevices = errors.New("the user has as many devices as allowed")
+
+// New is a sign-in about to become a device.
 type New struct {
-	UID        uuid.UUID
+	UID        uuid.UUID // of the device, unless it is a known one
 	User       uuid.UUID
 	Generation uint32 // the user's
-	Name       string // what the app calls it, or empty
+	Name       string // what the app calls it; empty: a new device gets Guess, a known one keeps its name
+	Guess      string
 	UserAgent  string
 	IPAddress  string
-	ExpiresAt  time.Time
-	Refresh    []byte // SHA-256 of its first refresh token
+	Cookie     []byte // SHA-256 of the cookie it will have, nil for none
+
+	// Proves reports whether the sign-in proves to be this live device of the user; nil: it proves none.
+	Proves func(Record) bool
+	// Issue makes the tokens for a generation of a device's and returns the hash of the refresh token. It
+	// may be called for a transaction that does not happen.
+	Issue func(device uuid.UUID, generation uint32) (refreshHash []byte, err error)
+	// Expires returns when a device signed in now ends.
+	Expires func(signedIn time.Time) time.Time
 }
 
-// Add signs a device in and ends as many of the user's least recent ones as it takes to stay within
-// limit (at least 1), all in one transaction with the conditions and writes of guard, so that no race
-// gets round the limit. It returns the new device and the ones that were put out; those also beside an
-// error, when there were too many for one transaction and only a later one failed.
+// Add signs a device in and makes room for it within limit, all in one transaction with the conditions
+// and writes of guard, so that no race gets round the limit. A sign-in that proves to be a known device
+// keeps it, with its name, rights and age, and ends its tokens. Add returns the device and the ones that
+// were put out; those also beside an error, when there were too many for one transaction and only a
+// later one failed. Errors: ErrMaxDevices, and the store's.
 //
 // When another request changed the user or his devices meanwhile it returns db.ErrConflict and nothing
 // has happened but that: the caller reads the user again and decides anew.
-func (r *Registry) Add(ctx context.Context, n New, limit int, guard db.Txn) (Record, []Record, error) {
-	s, gone, err := r.shrink(ctx, n.User, limit, guard.If)
+func (r *Registry) Add(ctx context.Context, n New, limit Limit, guard db.Txn) (Record, []Record, error) {
+	s, gone, err := r.shrink(ctx, n, limit, guard.If)
 	if err != nil {
 		return Record{}, gone, err
 	}
-	rec := r.record(n, s.ordinal)
-	out := surplus(s.live, limit, r.Seen)
-	unchanged, touch := s.touch(s.ordinal + 1)
-	txn := db.Txn{
-		If: append([]db.Condition{unchanged, db.Absent(deviceRowKey(n.UID))}, guard.If...),
-		Writes: append([]db.Write{
-			touch,
-			db.Put(deviceKey(n.User, n.UID), rec.encode()),
-			db.Put(deviceRowKey(n.UID), rec.row().encode()),
-		}, guard.Writes...),
+	known, others := r.known(s, n)
+	out, err := limit.surplus(others, 1, r.seen)
+	if err != nil {
+		return Record{}, gone, err
 	}
-	for _, old := range out {
-		txn.Writes = append(txn.Writes, r.end(old, Replaced)...)
+	rec, ordinal := r.record(n, s.ordinal), s.ordinal+1
+	if known != nil {
+		rec, ordinal = r.again(n, *known), s.ordinal
 	}
+	if rec.Refresh.Current, err = n.Issue(rec.UID, rec.Tokens); err != nil {
+		return Record{}, gone, err
+	}
+	txn := s.txn(ordinal, guard,
+		db.Put(deviceKey(n.User, rec.UID), rec.encode()), db.Put(deviceRowKey(rec.UID), rec.row().encode()))
+	if known == nil {
+		txn.If = append(txn.If, db.Absent(deviceRowKey(rec.UID)))
+	}
+	txn.Writes = append(txn.Writes, r.endAll(out, Replaced)...)
 	if _, err := r.Store.Commit(ctx, txn); err != nil {
 		return Record{}, gone, err
 	}
@@ -58,80 +74,67 @@ func (r *Registry) Add(ctx context.Context, n New, limit int, guard db.Txn) (Rec
 // shrink loads the user's devices and, where a lowered limit left more over it than one transaction can
 // end, ends the surplus in batches first, each while guard holds. It returns what it has ended, also
 // beside an error.
-func (r *Registry) shrink(ctx context.Context, user uuid.UUID, limit int, guard []db.Condition) (s set, gone []Record, err error) {
+func (r *Registry) shrink(ctx context.Context, n New, limit Limit, guard []db.Condition) (s set, gone []Record, err error) {
 	for {
-		if s, err = r.load(ctx, user); err != nil {
+		if s, err = r.load(ctx, n.User); err != nil {
 			return set{}, gone, err
 		}
-		out := surplus(s.live, limit, r.Seen)
-		if len(out) <= endsPerTxn {
-			return s, gone, nil
+		_, others := r.known(s, n)
+		out, err := limit.surplus(others, 1, r.seen)
+		if err != nil || len(out) <= endsPerTxn {
+			return s, gone, err
 		}
-		unchanged, touch := s.touch(s.ordinal)
-		txn := db.Txn{If: append([]db.Condition{unchanged}, guard...), Writes: []db.Write{touch}}
-		for _, old := range out[:endsPerTxn] {
-			txn.Writes = append(txn.Writes, r.end(old, Replaced)...)
-		}
-		if _, err := r.Store.Commit(ctx, txn); err != nil {
+		out = out[:endsPerTxn]
+		if _, err := r.Store.Commit(ctx, s.txn(s.ordinal, db.Txn{If: guard}, r.endAll(out, Replaced)...)); err != nil {
 			return set{}, gone, err
 		}
-		gone = append(gone, out[:endsPerTxn]...)
+		gone = append(gone, out...)
 	}
 }
 
-// surplus returns the devices that must go before one more may come, least recently seen first; of two
-// seen at the same moment the older one.
-func surplus(live []Record, limit int, seen func(Record) time.Time) []Record {
-	over := len(live) - (max(limit, 1) - 1)
-	if over <= 0 {
-		return nil
+// known finds the device that the sign-in proves to be, and returns the others beside it. A device that a
+// check has refused for its change of address has ended, though that may not be written yet.
+func (r *Registry) known(s set, n New) (known *Record, others []Record) {
+	if n.Proves == nil {
+		return nil, s.live
 	}
-	byUse := slices.Clone(live)
-	slices.SortStableFunc(byUse, func(a, b Record) int {
-		if c := seen(a).Compare(seen(b)); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.Ordinal, b.Ordinal)
+	i := slices.IndexFunc(s.live, func(rec Record) bool {
+		return n.Proves(rec) && !r.Index.sightings.compromised(rec.UID, rec.Tokens)
 	})
-	return byUse[:over]
+	if i < 0 {
+		return nil, s.live
+	}
+	return &s.live[i], slices.Delete(slices.Clone(s.live), i, i+1)
 }
 
+// record is a new device.
 func (r *Registry) record(n New, ordinal uint64) Record {
 	now := r.Now().UTC().Truncate(time.Millisecond)
+	name := n.Name
+	if name == "" {
+		name = n.Guess
+	}
 	return Record{
-		UID: n.UID, User: n.User, Generation: n.Generation, Ordinal: ordinal,
-		Name: n.Name, UserAgent: n.UserAgent, IPAddress: n.IPAddress, LastIP: n.IPAddress,
-		CreatedAt: now, LastSeen: now, ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Millisecond),
-		CanUpdateOthers: true, CanDeleteOthers: true,
-		Refresh: Refresh{Current: n.Refresh, RotatedAt: now},
+		UID: n.UID, User: n.User, Generation: n.Generation, Ordinal: ordinal, Tokens: 1,
+		Name: name, UserAgent: n.UserAgent, IPAddress: n.IPAddress, LastIP: n.IPAddress,
+		CreatedAt: now, SignedInAt: now, LastSeen: now, ExpiresAt: n.Expires(now).UTC().Truncate(time.Millisecond),
+		CanUpdateOthers: r.CanUpdateOthers, CanDeleteOthers: r.CanDeleteOthers,
+		Refresh: Refresh{RotatedAt: now}, Cookie: n.Cookie,
 	}
 }
 
-// Limits says how many devices a user may have.
-type Limits struct {
-	Max    int            // for everybody; 0 = Hard
-	ByRole map[string]int // for users with the role; the smallest counts, and before Max
-	Hard   int            // whatever else is set
-}
-
-// For returns the limit of a user with roles. It is at least 1.
-func (l Limits) For(roles []string) int {
-	limit := l.Max
-	if smallest := l.smallestOf(roles); smallest > 0 {
-		limit = smallest
+// again is a known device that signed in again.
+func (r *Registry) again(n New, rec Record) Record {
+	now := r.Now().UTC().Truncate(time.Millisecond)
+	if n.Name != "" {
+		rec.Name = n.Name
 	}
-	if limit <= 0 || limit > l.Hard {
-		limit = l.Hard
+	if n.Cookie != nil {
+		rec.Cookie = n.Cookie
 	}
-	return max(limit, 1)
-}
-
-func (l Limits) smallestOf(roles []string) int {
-	smallest := 0
-	for _, role := range roles {
-		if n := l.ByRole[role]; n > 0 && (smallest == 0 || n < smallest) {
-			smallest = n
-		}
-	}
-	return smallest
+	rec.Tokens++
+	rec.UserAgent, rec.LastIP, rec.LastSeen, rec.SignedInAt = n.UserAgent, n.IPAddress, now, now
+	rec.ExpiresAt = n.Expires(now).UTC().Truncate(time.Millisecond)
+	rec.Refresh = Refresh{RotatedAt: now}
+	return rec
 }

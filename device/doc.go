@@ -9,6 +9,7 @@
 //	l/<user>            JSON  the user's device list: next ordinal. Every change of the set of devices
 //	                          rewrites it, so the set is serialised per user, whoever changes it
 //	d/<user>/<device>   JSON  one live device: name, addresses, times, hashes of its refresh tokens
+//	s/<16 bytes>        row   when and from where the device was last used, flushed every few seconds
 //	w/d/<16 bytes>      row   device -> user, state, generation, times; kept after the end for as long
 //	                          as the device's tokens could live, so that the check can say why
 //	w/u/<16 bytes>      row   user -> name, roles, disabled, generation

@@ -17,13 +17,13 @@ const (
 	PasswordChanged
 	InactiveAccount
 	Expired
-	IPChange
+	IPChanged
 )
 
 var endWords = [...]string{
 	Logout: "logout", RevokedByDevice: "revoked_by_device", RevokedByAdmin: "revoked_by_admin", RevokeAll: "revoke_all",
 	Replaced: "replaced", RefreshReuse: "refresh_reuse", PasswordChanged: "password_changed",
-	InactiveAccount: "inactive_account", Expired: "expired", IPChange: "ip_change",
+	InactiveAccount: "inactive_account", Expired: "expired", IPChanged: "ip_change",
 }
 
 // String returns the word that records and logs carry.
@@ -40,7 +40,7 @@ func (e EndReason) Check() reason.Reason {
 	switch e {
 	case Replaced:
 		return reason.DeviceReplaced
-	case RefreshReuse, IPChange:
+	case RefreshReuse, IPChanged:
 		return reason.DeviceCompromised
 	case InactiveAccount:
 		return reason.InactiveAccount

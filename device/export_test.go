@@ -22,17 +22,18 @@ type DeviceRow struct {
 	Ordinal        uint64
 	Ended          EndReason
 	Created, Until int64
+	Tokens         uint32
 }
 
 // EncodeDeviceRow returns the stored form.
 func EncodeDeviceRow(r DeviceRow) []byte {
-	return deviceRow{r.User, r.Generation, r.Ordinal, r.Ended, r.Created, r.Until}.encode()
+	return deviceRow{r.User, r.Generation, r.Ordinal, r.Ended, r.Created, r.Until, r.Tokens}.encode()
 }
 
 // DecodeDeviceRow is the parser of stored rows.
 func DecodeDeviceRow(b []byte) (DeviceRow, error) {
 	r, err := decodeDeviceRow(b)
-	return DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until}, err
+	return DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until, r.tokens}, err
 }
 
 // DecodeUserRow is the parser of stored rows.
@@ -67,7 +68,7 @@ func (x *Index) Known() Known {
 	k := Known{map[uuid.UUID]DeviceRow{}, map[uuid.UUID]UserRow{}}
 	for uid, at := range x.devices {
 		r := x.slots[at].deviceRow
-		k.Devices[uid] = DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until}
+		k.Devices[uid] = DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until, r.tokens}
 	}
 	for id, u := range x.users {
 		k.Users[id] = UserRow{
@@ -94,3 +95,15 @@ func Settled(ctx context.Context, x *Index) {
 		}
 	}
 }
+
+// DecodeSighting is the parser of flushed sightings; ok is false for what is none.
+func DecodeSighting(b []byte) (again []byte, ok bool) {
+	s, err := decodeSighting(b)
+	return s.encode(), err == nil
+}
+
+// SightingKey returns the key of a device's flushed sighting.
+func SightingKey(uid uuid.UUID) string { return sightingKey(uid) }
+
+// Words is how rules write a duration.
+func Words(d time.Duration) string { return words(d) }

@@ -51,6 +51,9 @@ func (x *Index) fill(ctx context.Context, store db.Store) (db.Revision, error) {
 	if err != nil {
 		return 0, fmt.Errorf("filling the device index: %w", err)
 	}
+	if err := x.fillSightings(ctx, store); err != nil {
+		return 0, fmt.Errorf("filling the device index: %w", err)
+	}
 	return after, nil
 }
 

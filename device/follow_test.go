@@ -44,7 +44,7 @@ func TestOnlyCommitsFeedTheIndex(t *testing.T) {
 func TestConflictReachesNothing(t *testing.T) {
 	g := newGate(t)
 	rec := g.add(t, g.user(t))
-	_, _, err := g.reg.Add(t.Context(), device.New{UID: uuid.New(), User: rec.User, Generation: 1, ExpiresAt: rec.ExpiresAt}, 1,
+	_, _, err := g.reg.Add(t.Context(), newDevice(uuid.New(), rec.User), device.Limit{Count: 1},
 		db.Txn{If: []db.Condition{{Key: device.UserRowKey(rec.User), Revision: 99}}})
 	if !errors.Is(err, db.ErrConflict) {
 		t.Fatalf("Add = %v, want ErrConflict", err)
@@ -59,11 +59,11 @@ func TestConflictReachesNothing(t *testing.T) {
 func broken(t *testing.T, store db.Store) (*gate, <-chan error) {
 	t.Helper()
 	c, cause := newClock(), make(chan error, 9)
-	x := device.NewIndex(keep)
+	x := device.NewIndex(keep, device.IPChange{})
 	if err := x.Follow(t.Context(), store, func(err error) { cause <- err }); err != nil {
 		t.Fatalf("follow: %v", err)
 	}
-	return &gate{store, x, &device.Registry{Store: store, Index: x, Now: c.Now, Keep: keep}, c, nil}, cause
+	return &gate{store, x, registry(store, x, c), c, nil}, cause
 }
 
 // wantDistrust checks that nothing is answered and nothing is decided on the index any more.
@@ -72,13 +72,13 @@ func wantDistrust(t *testing.T, g *gate, rec device.Record) {
 	g.want(t, rec, reason.StoreUnavailable)
 	for name, call := range map[string]func() error{
 		"Add": func() error {
-			_, _, err := g.reg.Add(t.Context(), device.New{UID: uuid.New(), User: rec.User, Generation: 1, ExpiresAt: rec.ExpiresAt}, 1, db.Txn{})
+			_, _, err := g.reg.Add(t.Context(), newDevice(uuid.New(), rec.User), device.Limit{Count: 1}, db.Txn{})
 			return err
 		},
-		"List":  func() error { _, err := g.reg.List(t.Context(), rec.User); return err },
-		"Get":   func() error { _, err := g.reg.Get(t.Context(), rec.User, rec.UID); return err },
-		"End":   func() error { return g.reg.End(t.Context(), rec.User, rec.UID, device.Logout) },
-		"Sweep": func() error { _, err := g.reg.Sweep(t.Context(), 10); return err },
+		"List":   func() error { _, err := g.reg.List(t.Context(), rec.User); return err },
+		"Get":    func() error { _, err := g.reg.Get(t.Context(), rec.User, rec.UID); return err },
+		"End":    func() error { return g.reg.End(t.Context(), rec.User, rec.UID, device.Logout) },
+		"Forget": func() error { _, err := g.reg.Forget(t.Context(), 10); return err },
 		"Update": func() error {
 			_, err := g.reg.Update(t.Context(), rec.User, rec.UID, func(*device.Record) error { return nil })
 			return err
@@ -121,7 +121,7 @@ func TestClosedStore(t *testing.T) {
 func TestEndOfTheContext(t *testing.T) {
 	store := dbtest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	x := device.NewIndex(keep)
+	x := device.NewIndex(keep, device.IPChange{})
 	if err := x.Follow(ctx, store, func(err error) { t.Errorf("failed was told %v", err) }); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestUnreadableRow(t *testing.T) {
 		t.Run(name+" at the start", func(t *testing.T) {
 			store := dbtest.New(t)
 			dbtest.MustPut(t, store, key, "nonsense")
-			x := device.NewIndex(keep)
+			x := device.NewIndex(keep, device.IPChange{})
 			if err := x.Follow(t.Context(), store, func(error) {}); err == nil {
 				t.Error("Follow = nil, want an error")
 			}
@@ -192,10 +192,10 @@ func TestNoSweepBeforeFilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	s := mustOpen(t, path)
 	defer s.Close()
-	x := device.NewIndex(keep)
-	reg := &device.Registry{Store: s, Index: x, Now: newClock().Now, Keep: keep}
-	if n, err := reg.Sweep(t.Context(), 10); n != 0 || !errors.Is(err, db.ErrUnavailable) {
-		t.Errorf("Sweep = %d, %v, want 0, ErrUnavailable", n, err)
+	x := device.NewIndex(keep, device.IPChange{})
+	reg := registry(s, x, newClock())
+	if n, err := reg.Forget(t.Context(), 10); n != 0 || !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("Forget = %d, %v, want 0, ErrUnavailable", n, err)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestNothingIsDecidedAheadOfTheIndex(t *testing.T) {
 	uid := uuid.New()
 	go func() {
 		defer close(added)
-		_, _, err := g.reg.Add(context.Background(), device.New{UID: uid, User: user, Generation: 1, ExpiresAt: g.clock.Now().Add(lifetime)}, 1, db.Txn{})
+		_, _, err := g.reg.Add(context.Background(), newDevice(uid, user), device.Limit{Count: 1}, db.Txn{})
 		if err != nil {
 			t.Errorf("Add = %v", err)
 		}

@@ -61,12 +61,34 @@ func mustOpen(t tb, path string) *bolt.Store {
 // follow returns a gate on store, with its index filled.
 func follow(t tb, store db.Store, c *clock) *gate {
 	t.Helper()
+	return followWith(t, store, c, device.IPChange{})
+}
+
+func followWith(t tb, store db.Store, c *clock, change device.IPChange) *gate {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	x := device.NewIndex(keep)
+	x := device.NewIndex(keep, change)
 	if err := x.Follow(ctx, store, func(err error) { t.Errorf("the feed broke: %v", err) }); err != nil {
 		t.Fatalf("follow the store: %v", err)
 	}
-	return &gate{store, x, &device.Registry{Store: store, Index: x, Now: c.Now, Keep: keep}, c, cancel}
+	return &gate{store, x, registry(store, x, c), c, cancel}
+}
+
+// registry has no delays and gives every right.
+func registry(store db.Store, x *device.Index, c *clock) *device.Registry {
+	return &device.Registry{
+		Store: store, Index: x, Now: c.Now, Keep: keep, CanUpdateOthers: true, CanDeleteOthers: true,
+		Rules: device.Rules{AllowDelete: true, AllowUpdate: true},
+	}
+}
+
+// newDevice is a sign-in without a proof. Its device lives for lifetime, its refresh token is of no use.
+func newDevice(uid, user uuid.UUID) device.New {
+	return device.New{
+		UID: uid, User: user, Generation: 1, Name: "a phone",
+		Issue:   func(uuid.UUID, uint32) ([]byte, error) { return []byte("hash"), nil },
+		Expires: func(signedIn time.Time) time.Time { return signedIn.Add(lifetime) },
+	}
 }
 
 // newGate returns a gate on an empty store.
@@ -107,9 +129,7 @@ func (g *gate) add(t tb, user uuid.UUID) device.Record {
 
 func (g *gate) addWithin(t tb, user uuid.UUID, limit int) (device.Record, []device.Record) {
 	t.Helper()
-	rec, out, err := g.reg.Add(context.Background(), device.New{
-		UID: uuid.New(), User: user, Generation: 1, Name: "a phone", ExpiresAt: g.clock.Now().Add(lifetime), Refresh: []byte("hash"),
-	}, limit, db.Txn{})
+	rec, out, err := g.reg.Add(context.Background(), newDevice(uuid.New(), user), device.Limit{Count: limit}, db.Txn{})
 	if err != nil {
 		t.Fatalf("add a device: %v", err)
 	}
@@ -126,9 +146,30 @@ func (g *gate) end(t tb, rec device.Record, why device.EndReason) {
 // want checks what a check of rec answers now, without a trace.
 func (g *gate) want(t tb, rec device.Record, want reason.Reason) {
 	t.Helper()
-	if _, got := g.index.Peek(rec.User, rec.UID, g.clock.Now()); got != want {
+	if _, got := g.index.Peek(g.use(rec)); got != want {
 		t.Errorf("the check of device %d answers %v, want %v", rec.Ordinal, got, want)
 	}
+}
+
+// use is a use of rec by the tokens of its last sign-in, now, from nowhere known.
+func (g *gate) use(rec device.Record) device.Use {
+	return device.Use{User: rec.User, Device: rec.UID, Generation: rec.Tokens, At: g.clock.Now()}
+}
+
+// check is a check that leaves its trace.
+func (g *gate) check(rec device.Record) reason.Reason {
+	_, why := g.index.Check(g.use(rec))
+	return why
+}
+
+func lastSeen(g *gate, uid uuid.UUID) time.Time {
+	at, _ := g.index.LastUse(uid)
+	return at
+}
+
+// as is who acts with the tokens of rec.
+func as(rec device.Record) device.Subject {
+	return device.Subject{User: rec.User, Device: rec.UID, Generation: rec.Tokens}
 }
 
 // live returns the ordinals of the user's live devices, newest first.

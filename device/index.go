@@ -1,6 +1,7 @@
 package device
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,11 +31,16 @@ type Index struct {
 	users   map[uuid.UUID]userSlot
 	names   arena
 	roles   roleSets
+
+	sightings sightings // since the last flush; changed by checks, under its own locks
+	ipChange  IPChange
+	urgent    chan struct{} // tells the flusher that a device must end now
 }
 
 type deviceSlot struct {
+	uid uuid.UUID // zero in a free slot
 	deviceRow
-	lastSeen int64 // Unix milliseconds; atomic, because checks hold only the read lock
+	last sighting // as it was flushed
 }
 
 type userSlot struct {
@@ -49,14 +55,19 @@ type userSlot struct {
 // Subject is who stands behind a live device. Roles is shared and must not be changed.
 type Subject struct {
 	User, Device uuid.UUID
+	Generation   uint32 // of the device's tokens
 	Name         string
 	Roles        []string
 }
 
 // NewIndex returns an empty index that answers Starting until Follow has filled it. keep is how long
-// the end of a device is told after it: the life of an access token and the leeway.
-func NewIndex(keep time.Duration) *Index {
-	x := &Index{keep: keep, moved: make(chan struct{}), devices: map[uuid.UUID]uint32{}, users: map[uuid.UUID]userSlot{}}
+// the end of a device is told after it: the life of an access token and the leeway. change says what a
+// check does when a device's address changes.
+func NewIndex(keep time.Duration, change IPChange) *Index {
+	x := &Index{
+		keep: keep, ipChange: change, urgent: make(chan struct{}, 1), moved: make(chan struct{}),
+		devices: map[uuid.UUID]uint32{}, users: map[uuid.UUID]userSlot{},
+	}
 	x.state.Store(uint32(reason.Starting))
 	return x
 }
@@ -95,7 +106,7 @@ func (x *Index) applyDevice(uid uuid.UUID, w db.Write) error {
 	}
 	if !known {
 		at = x.newSlot()
-		x.devices[uid] = at
+		x.devices[uid], x.slots[at].uid = at, uid
 	}
 	x.slots[at].deviceRow = row
 	return nil
@@ -136,42 +147,99 @@ func (x *Index) applyUser(id uuid.UUID, w db.Write) error {
 // State returns OK when the index can be asked, else Starting or StoreUnavailable.
 func (x *Index) State() reason.Reason { return reason.Reason(x.state.Load()) }
 
-// Check answers whether device lives and belongs to user, and notes in memory that it was seen: a check
-// never waits for a write. Every reason but OK refuses. The order is the contract's: readiness, device,
-// user.
-func (x *Index) Check(user, device uuid.UUID, now time.Time) (Subject, reason.Reason) {
-	return x.look(user, device, now, true)
+// Use is one use of a device by a token: what the token says, where it came from, and when.
+type Use struct {
+	User, Device uuid.UUID
+	Generation   uint32     // of the token
+	From         netip.Addr // the client; zero where unknown
+	At           time.Time
+}
+
+// Check answers whether the device lives and belongs to the user, and notes in memory that it was seen: a
+// check never waits for a write. Every reason but OK refuses. The order is the contract's: readiness,
+// device, user.
+func (x *Index) Check(use Use) (Subject, reason.Reason) {
+	subject, moved, why := x.lookAndNote(use)
+	if moved.tell && x.ipChange.Told != nil {
+		x.ipChange.Told(use, moved.from)
+	}
+	if moved.mustEnd && moved.tell { // later checks of it need not hurry a flush that failed
+		select {
+		case x.urgent <- struct{}{}:
+		default: // it has been told already
+		}
+	}
+	return subject, why
+}
+
+func (x *Index) lookAndNote(use Use) (Subject, move, reason.Reason) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	d, subject, why := x.look(use)
+	if why != reason.OK {
+		return Subject{}, move{}, why
+	}
+	moved := x.sight(use, d.last)
+	if moved.mustEnd {
+		return Subject{}, moved, reason.DeviceCompromised
+	}
+	return subject, moved, reason.OK
 }
 
 // Peek is Check without the trace: what verify asks.
-func (x *Index) Peek(user, device uuid.UUID, now time.Time) (Subject, reason.Reason) {
-	return x.look(user, device, now, false)
-}
-
-func (x *Index) look(user, device uuid.UUID, now time.Time, seen bool) (Subject, reason.Reason) {
+func (x *Index) Peek(use Use) (Subject, reason.Reason) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	_, subject, why := x.look(use)
+	if why == reason.OK && x.sightings.compromised(use.Device, use.Generation) {
+		return Subject{}, reason.DeviceCompromised
+	}
+	return subject, why
+}
+
+// lives answers for the device alone, as the store has it: whatever token asks, and though it is about to
+// be ended for its change of address.
+func (x *Index) lives(user, device uuid.UUID, now time.Time) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	_, why := x.find(user, device, now)
+	return why == reason.OK
+}
+
+// look returns the live device and who stands behind it. The lock is held.
+func (x *Index) look(use Use) (*deviceSlot, Subject, reason.Reason) {
+	d, why := x.find(use.User, use.Device, use.At)
+	if why != reason.OK {
+		return nil, Subject{}, why
+	}
+	if use.Generation != d.tokens {
+		return nil, Subject{}, reason.DeviceNotRecognized // a token of an earlier sign-in on the device
+	}
+	u := x.users[use.User]
+	subject := Subject{User: use.User, Device: use.Device, Generation: d.tokens, Name: x.names.get(u.name), Roles: x.roles.get(u.roles)}
+	return d, subject, reason.OK
+}
+
+// find returns the slot of a live device. The lock is held.
+func (x *Index) find(user, device uuid.UUID, now time.Time) (*deviceSlot, reason.Reason) {
 	if why := x.State(); why != reason.OK {
-		return Subject{}, why
+		return nil, why
 	}
 	at, known := x.devices[device]
 	if !known || x.slots[at].user != user {
-		return Subject{}, reason.DeviceNotRecognized
+		return nil, reason.DeviceNotRecognized
 	}
 	u, known := x.users[user]
 	if !known {
-		return Subject{}, reason.DeviceNotRecognized
+		return nil, reason.DeviceNotRecognized
 	}
 	if why := x.alive(&x.slots[at], u, now); why != reason.OK {
-		return Subject{}, why
+		return nil, why
 	}
 	if u.disabled {
-		return Subject{}, reason.InactiveAccount
+		return nil, reason.InactiveAccount
 	}
-	if seen {
-		atomic.StoreInt64(&x.slots[at].lastSeen, now.UnixMilli())
-	}
-	return Subject{User: user, Device: device, Name: x.names.get(u.name), Roles: x.roles.get(u.roles)}, reason.OK
+	return &x.slots[at], reason.OK
 }
 
 // alive is the one place that says whether a device lives: not ended itself, not ended with everything
@@ -196,20 +264,6 @@ func (x *Index) alive(d *deviceSlot, u userSlot, now time.Time) reason.Reason {
 	return reason.OK
 }
 
-// LastSeen returns when a check last let device pass, in this process's life; the zero time when none has.
-func (x *Index) LastSeen(device uuid.UUID) time.Time {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	at, known := x.devices[device]
-	if !known {
-		return time.Time{}
-	}
-	if ms := atomic.LoadInt64(&x.slots[at].lastSeen); ms != 0 {
-		return time.UnixMilli(ms).UTC()
-	}
-	return time.Time{}
-}
-
 // Owner returns the user that device belongs to or, while its end is remembered, belonged to.
 func (x *Index) Owner(device uuid.UUID) (user uuid.UUID, known bool) {
 	x.mu.RLock()
@@ -219,47 +273,4 @@ func (x *Index) Owner(device uuid.UUID) (user uuid.UUID, known bool) {
 		return uuid.UUID{}, false
 	}
 	return x.slots[at].user, true
-}
-
-// Live returns how many devices live at now. It walks all of them: for metrics, not for checks.
-func (x *Index) Live(now time.Time) int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	n := 0
-	for _, at := range x.devices {
-		d := &x.slots[at]
-		if u, ok := x.users[d.user]; ok && x.alive(d, u, now) == reason.OK {
-			n++
-		}
-	}
-	return n
-}
-
-// due returns up to limit devices whose rows can go: ended long enough ago, expired, or ended with
-// their user.
-func (x *Index) due(now time.Time, limit int) []uuid.UUID {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	var uids []uuid.UUID
-	for uid, at := range x.devices {
-		if len(uids) == limit {
-			break
-		}
-		d := &x.slots[at]
-		u, ok := x.users[d.user]
-		if !ok || x.alive(d, u, now) == reason.DeviceNotRecognized && x.forgettable(d, u, now) {
-			uids = append(uids, uid)
-		}
-	}
-	return uids
-}
-
-// forgettable tells an end that may be forgotten from one that is merely not told apart (a logout):
-// the latter's row still keeps a revoked device from ever being registered anew meanwhile.
-func (x *Index) forgettable(d *deviceSlot, u userSlot, now time.Time) bool {
-	ms := now.UnixMilli()
-	if d.ended == 0 && d.generation < u.generation {
-		return ms >= u.endedAt+x.keep.Milliseconds()
-	}
-	return ms >= d.until
 }

@@ -13,12 +13,12 @@ import (
 )
 
 func TestStartingBeforeFilled(t *testing.T) {
-	x := device.NewIndex(keep)
+	x := device.NewIndex(keep, device.IPChange{})
 	if got := x.State(); got != reason.Starting {
 		t.Errorf("State = %v, want starting", got)
 	}
-	for name, ask := range map[string]func(uuid.UUID, uuid.UUID, time.Time) (device.Subject, reason.Reason){"Check": x.Check, "Peek": x.Peek} {
-		if s, got := ask(uuid.New(), uuid.New(), time.Now()); got != reason.Starting || s.User != uuid.Nil {
+	for name, ask := range map[string]func(device.Use) (device.Subject, reason.Reason){"Check": x.Check, "Peek": x.Peek} {
+		if s, got := ask(device.Use{User: uuid.New(), Device: uuid.New(), Generation: 1, At: time.Now()}); got != reason.Starting || s.User != uuid.Nil {
 			t.Errorf("%s = %+v, %v, want nobody, starting", name, s, got)
 		}
 	}
@@ -36,7 +36,7 @@ func TestEndedDeviceAnswersItsWord(t *testing.T) {
 		device.PasswordChanged: reason.DeviceNotRecognized,
 		device.InactiveAccount: reason.InactiveAccount,
 		device.Expired:         reason.DeviceNotRecognized,
-		device.IPChange:        reason.DeviceCompromised,
+		device.IPChanged:       reason.DeviceCompromised,
 	} {
 		t.Run(why.String(), func(t *testing.T) {
 			g := newGate(t)
@@ -54,7 +54,7 @@ func TestEndedDeviceAnswersItsWord(t *testing.T) {
 
 // A number that this version does not know is no reason to let anybody pass, nor to panic.
 func TestUnknownEndReason(t *testing.T) {
-	for _, why := range []device.EndReason{0, device.IPChange + 1, 255} {
+	for _, why := range []device.EndReason{0, device.IPChanged + 1, 255} {
 		if why.String() != "unknown" || why.Check() != reason.DeviceNotRecognized {
 			t.Errorf("EndReason(%d) = %v, %v, want unknown, device_not_recognized", why, why, why.Check())
 		}
@@ -62,7 +62,7 @@ func TestUnknownEndReason(t *testing.T) {
 	g := newGate(t)
 	rec := g.add(t, g.user(t))
 	g.commit(t, db.Put(device.DeviceRowKey(rec.UID), device.EncodeDeviceRow(device.DeviceRow{
-		User: rec.User, Generation: 1, Ended: 200, Until: rec.ExpiresAt.UnixMilli(),
+		User: rec.User, Generation: 1, Tokens: 1, Ended: 200, Until: rec.ExpiresAt.UnixMilli(),
 	})))
 	g.want(t, rec, reason.DeviceNotRecognized)
 }
@@ -118,11 +118,11 @@ func TestNobodysAndAnotherUsersDevice(t *testing.T) {
 		{"the zero device", mine.User, uuid.Nil},
 		{"of a user who is gone", orphan.User, orphan.UID},
 	} {
-		if s, got := g.index.Check(c.user, c.device, now); got != reason.DeviceNotRecognized || s.User != uuid.Nil {
+		if s, got := g.index.Check(device.Use{User: c.user, Device: c.device, Generation: 1, At: now}); got != reason.DeviceNotRecognized || s.User != uuid.Nil {
 			t.Errorf("%s: Check = %+v, %v, want nobody, device_not_recognized", c.name, s, got)
 		}
 	}
-	if !g.index.LastSeen(theirs.UID).IsZero() {
+	if !lastSeen(g, theirs.UID).IsZero() {
 		t.Error("a refused check left its trace")
 	}
 }
@@ -133,19 +133,19 @@ func TestCheckTellsWhoAndNotesWhen(t *testing.T) {
 	roles := []string{"staff", "ops"}
 	g.setUser(t, user, device.UserRow{Generation: 1, Name: "Zoë", Roles: roles})
 	rec := g.add(t, user)
-	if _, why := g.index.Peek(user, rec.UID, g.clock.Now()); why != reason.OK || !g.index.LastSeen(rec.UID).IsZero() {
-		t.Errorf("Peek = %v and was noted at %v, want ok without a trace", why, g.index.LastSeen(rec.UID))
+	if _, why := g.index.Peek(g.use(rec)); why != reason.OK || !lastSeen(g, rec.UID).IsZero() {
+		t.Errorf("Peek = %v and was noted at %v, want ok without a trace", why, lastSeen(g, rec.UID))
 	}
 	g.clock.Advance(time.Minute)
-	s, why := g.index.Check(user, rec.UID, g.clock.Now())
+	s, why := g.index.Check(g.use(rec))
 	if why != reason.OK || s.User != user || s.Device != rec.UID || s.Name != "Zoë" || !slices.Equal(s.Roles, roles) {
 		t.Errorf("Check = %+v, %v, want Zoë with her roles", s, why)
 	}
-	if got := g.index.LastSeen(rec.UID); !got.Equal(g.clock.Now()) {
+	if got := lastSeen(g, rec.UID); !got.Equal(g.clock.Now()) {
 		t.Errorf("LastSeen = %v, want %v", got, g.clock.Now())
 	}
 	g.setUser(t, user, device.UserRow{Generation: 1, Name: "Zoë B.", Roles: nil})
-	if s, _ := g.index.Check(user, rec.UID, g.clock.Now()); s.Name != "Zoë B." || len(s.Roles) != 0 {
+	if s, _ := g.index.Check(g.use(rec)); s.Name != "Zoë B." || len(s.Roles) != 0 {
 		t.Errorf("after a change Check = %+v, want the new name and no roles", s)
 	}
 	if owner, known := g.index.Owner(rec.UID); !known || owner != user {
@@ -161,7 +161,7 @@ func TestSlotReuse(t *testing.T) {
 	g := newGate(t)
 	user := g.user(t)
 	old := g.add(t, user)
-	_, _ = g.index.Check(user, old.UID, g.clock.Now())
+	g.check(old)
 	g.commit(t, db.Delete(device.DeviceRowKey(old.UID)), db.Delete(device.DeviceRowKey(uuid.New())))
 	fresh := g.add(t, user)
 	if g.index.Slots() != 1 {
@@ -169,7 +169,7 @@ func TestSlotReuse(t *testing.T) {
 	}
 	g.want(t, old, reason.DeviceNotRecognized)
 	g.want(t, fresh, reason.OK)
-	if !g.index.LastSeen(fresh.UID).IsZero() || !g.index.LastSeen(old.UID).IsZero() {
+	if !lastSeen(g, fresh.UID).IsZero() || !lastSeen(g, old.UID).IsZero() {
 		t.Error("the new device inherits when the old one was seen")
 	}
 	if _, known := g.index.Owner(old.UID); known {

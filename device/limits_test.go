@@ -37,7 +37,7 @@ func TestLimitsFor(t *testing.T) {
 		{"a role of zero or less is without", device.Limits{Max: 3, Hard: 200, ByRole: byRole}, []string{"none", "odd"}, 3},
 		{"a role over the hard limit", device.Limits{Max: 3, Hard: 200, ByRole: byRole}, []string{"bots"}, 200},
 	} {
-		if got := c.limits.For(c.roles); got != c.want {
+		if got := c.limits.For(c.roles).Count; got != c.want {
 			t.Errorf("%s: For(%q) = %d, want %d", c.name, c.roles, got, c.want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestEvictionOrder(t *testing.T) {
 	}
 	seen := func(n int) {
 		g.clock.Advance(time.Second)
-		if _, why := g.index.Check(user, recs[n].UID, g.clock.Now()); why != reason.OK {
+		if why := g.check(recs[n]); why != reason.OK {
 			t.Fatalf("device %d: %v", n, why)
 		}
 	}
@@ -119,7 +119,7 @@ func TestLoweredLimitAndGuard(t *testing.T) {
 		g.add(t, user)
 	}
 	add := func(guard db.Txn) ([]device.Record, error) {
-		_, out, err := g.reg.Add(t.Context(), device.New{UID: uuid.New(), User: user, Generation: 1, ExpiresAt: g.clock.Now().Add(lifetime)}, 1, guard)
+		_, out, err := g.reg.Add(t.Context(), newDevice(uuid.New(), user), device.Limit{Count: 1}, guard)
 		return out, err
 	}
 	if out, err := add(db.Txn{If: []db.Condition{{Key: "changed", Revision: 9}}}); err == nil || len(out) != 0 {
@@ -145,9 +145,7 @@ func TestParallelSignInsWithinOne(t *testing.T) {
 		for i := range all {
 			wg.Go(func() {
 				for {
-					rec, _, err := g.reg.Add(t.Context(), device.New{
-						UID: uuid.New(), User: user, Generation: 1, ExpiresAt: g.clock.Now().Add(lifetime),
-					}, 1, db.Txn{})
+					rec, _, err := g.reg.Add(t.Context(), newDevice(uuid.New(), user), device.Limit{Count: 1}, db.Txn{})
 					if err == nil {
 						all[i] = rec
 						return

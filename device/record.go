@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -28,16 +29,19 @@ type Record struct {
 	UserAgent  string    `json:"user_agent"`
 	IPAddress  string    `json:"ip_address"`
 	LastIP     string    `json:"last_ip"`
-	CreatedAt  time.Time `json:"created_at"`
+	CreatedAt  time.Time `json:"created_at"`   // of the first sign-in: the device's age
+	SignedInAt time.Time `json:"signed_in_at"` // of the last one
 	LastSeen   time.Time `json:"last_seen"`
 	ExpiresAt  time.Time `json:"expires_at"`
 	Ordinal    uint64    `json:"ordinal"`
-	Generation uint32    `json:"generation"`
+	Generation uint32    `json:"generation"` // the user's when it signed in
+	Tokens     uint32    `json:"tokens"`     // generation of its tokens, from 1: each sign-in on it ends those before
 
 	CanUpdateOthers bool `json:"can_update_other_devices"`
 	CanDeleteOthers bool `json:"can_delete_other_devices"`
 
 	Refresh Refresh `json:"refresh"`
+	Cookie  []byte  `json:"cookie,omitempty"` // SHA-256 of its cookie, where it has one
 }
 
 // Refresh is what is kept of a device's refresh tokens: hashes only.
@@ -50,7 +54,7 @@ type Refresh struct {
 func (r Record) row() deviceRow {
 	return deviceRow{
 		user: r.User, generation: r.Generation, ordinal: r.Ordinal,
-		created: r.CreatedAt.UnixMilli(), until: r.ExpiresAt.UnixMilli(),
+		created: r.CreatedAt.UnixMilli(), until: r.ExpiresAt.UnixMilli(), tokens: r.Tokens,
 	}
 }
 
@@ -65,7 +69,8 @@ func (r Record) encode() []byte {
 
 func decodeRecord(key string, b []byte) (Record, error) {
 	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
+	// A sign-in reads every record of its user, and this decoder takes a third of the other one's time.
+	if err := jsonv2.Unmarshal(b, &r); err != nil {
 		return Record{}, fmt.Errorf("the record %q cannot be read: %w", key, err)
 	}
 	if r.Schema != recordSchema {

@@ -75,7 +75,7 @@ func (h *history) user(t *rapid.T) {
 }
 
 func (h *history) sweep(t *rapid.T) {
-	if _, err := h.reg.Sweep(context.Background(), 3); err != nil {
+	if _, err := h.reg.Forget(context.Background(), 3); err != nil {
 		t.Fatalf("sweep: %v", err)
 	}
 }

@@ -12,14 +12,10 @@ import (
 	"github.com/google/uuid"
 
 	"devicegate/db"
-	"devicegate/reason"
 )
 
 // ErrNotFound means: the user has no such live device. Another user's device is simply not there.
 var ErrNotFound = errors.New("no such device")
-
-// ErrSelf means: a device may not end or change itself as if it were another; logging out is its own way.
-var ErrSelf = errors.New("this is the device that asks")
 
 // endsPerTxn bounds how many devices one transaction ends (two writes each), so that it stays under the
 // limits of the seam together with what else a sign-in writes.
@@ -36,6 +32,10 @@ type Registry struct {
 	Now   func() time.Time
 	// Keep is how long the row of an ended device stays: the life of an access token and the leeway.
 	Keep time.Duration
+	// Rules say what devices of one user may do to each other.
+	Rules Rules
+	// CanUpdateOthers and CanDeleteOthers are the rights of a new device.
+	CanUpdateOthers, CanDeleteOthers bool
 }
 
 func listKey(user uuid.UUID) string           { return "l/" + user.String() }
@@ -70,11 +70,7 @@ func (r *Registry) load(ctx context.Context, user uuid.UUID) (set, error) {
 	if err := r.Index.reach(ctx, at); err != nil {
 		return set{}, err
 	}
-	for _, rec := range recs {
-		if _, why := r.Index.Peek(user, rec.UID, now); why == reason.OK {
-			s.live = append(s.live, rec)
-		}
-	}
+	s.live = slices.DeleteFunc(recs, func(rec Record) bool { return !r.Index.lives(user, rec.UID, now) })
 	slices.SortFunc(s.live, func(a, b Record) int { return cmp.Compare(b.Ordinal, a.Ordinal) })
 	return s, nil
 }
@@ -99,6 +95,24 @@ func (s set) touch(next uint64) (db.Condition, db.Write) {
 	return db.Unchanged(s.list), db.Put(s.list.Key, binary.BigEndian.AppendUint64(nil, next))
 }
 
+// txn is a change of the set: it holds while the set is as it was read and guard holds.
+func (s set) txn(next uint64, guard db.Txn, writes ...db.Write) db.Txn {
+	unchanged, touch := s.touch(next)
+	return db.Txn{
+		If:     append([]db.Condition{unchanged}, guard.If...),
+		Writes: append(append([]db.Write{touch}, guard.Writes...), writes...),
+	}
+}
+
+// endAll returns the writes that end several devices.
+func (r *Registry) endAll(recs []Record, why EndReason) []db.Write {
+	var writes []db.Write
+	for _, rec := range recs {
+		writes = append(writes, r.end(rec, why)...)
+	}
+	return writes
+}
+
 // end returns the writes that end one device for why.
 func (r *Registry) end(rec Record, why EndReason) []db.Write {
 	row := rec.row()
@@ -106,12 +120,21 @@ func (r *Registry) end(rec Record, why EndReason) []db.Write {
 	return []db.Write{db.Put(deviceRowKey(rec.UID), row.encode()), db.Delete(deviceKey(rec.User, rec.UID))}
 }
 
-// Seen returns when the device was last seen: by a check, or by its last sign-in or refresh.
-func (r *Registry) Seen(rec Record) time.Time {
-	if at := r.Index.LastSeen(rec.UID); at.After(rec.LastSeen) {
-		return at
+// LastUse returns when and from where the device was last used: by a check, a sign-in or a refresh.
+func (r *Registry) LastUse(rec Record) (at time.Time, from string) {
+	at, addr := r.Index.LastUse(rec.UID)
+	if !at.After(rec.LastSeen) {
+		return rec.LastSeen, rec.LastIP
 	}
-	return rec.LastSeen
+	if !addr.IsValid() {
+		return at, rec.LastIP
+	}
+	return at, addr.String()
+}
+
+func (r *Registry) seen(rec Record) time.Time {
+	at, _ := r.LastUse(rec)
+	return at
 }
 
 // List returns the live devices of user, newest first.
@@ -135,7 +158,7 @@ func (r *Registry) get(ctx context.Context, user, device uuid.UUID) (Record, db.
 	if err := r.Index.reach(ctx, at); err != nil {
 		return Record{}, db.Entry{}, err
 	}
-	if _, why := r.Index.Peek(user, device, r.Now()); why != reason.OK || len(found) == 0 {
+	if len(found) == 0 || !r.Index.lives(user, device, r.Now()) {
 		return Record{}, db.Entry{}, ErrNotFound
 	}
 	rec, err := decodeRecord(key, found[0].Value)
@@ -144,7 +167,7 @@ func (r *Registry) get(ctx context.Context, user, device uuid.UUID) (Record, db.
 
 // Update changes one live device through change, which may be called again when somebody else changed
 // the record meanwhile; its error is returned as it is and nothing is written. What change does to
-// UID, User, Ordinal, Generation or CreatedAt is ignored.
+// UID, User, Ordinal, Generation, Tokens or CreatedAt is ignored.
 func (r *Registry) Update(ctx context.Context, user, device uuid.UUID, change func(*Record) error) (Record, error) {
 	return retry(func() (Record, error) {
 		s, err := r.list(ctx, user)
@@ -159,15 +182,12 @@ func (r *Registry) Update(ctx context.Context, user, device uuid.UUID, change fu
 		if err := change(&next); err != nil {
 			return Record{}, err
 		}
-		next.UID, next.User, next.Ordinal, next.Generation, next.CreatedAt = rec.UID, rec.User, rec.Ordinal, rec.Generation, rec.CreatedAt
-		txn := db.Txn{If: []db.Condition{db.Unchanged(entry)}, Writes: []db.Write{db.Put(entry.Key, next.encode())}}
-		if !next.ExpiresAt.Equal(rec.ExpiresAt) {
-			// This changes the set: a sign-in that took the device for expired a moment ago must not
-			// find it alive beside its own.
-			unchanged, touch := s.touch(s.ordinal)
-			txn.If = append(txn.If, unchanged)
-			txn.Writes = append(txn.Writes, touch, db.Put(deviceRowKey(device), next.row().encode()))
-		}
+		next.UID, next.User, next.Ordinal, next.CreatedAt = rec.UID, rec.User, rec.Ordinal, rec.CreatedAt
+		next.Generation, next.Tokens = rec.Generation, rec.Tokens
+		// It changes the set: a sign-in that took the device for expired a moment ago must not find it
+		// alive beside its own.
+		txn := s.txn(s.ordinal, db.Txn{If: []db.Condition{db.Unchanged(entry)}},
+			db.Put(entry.Key, next.encode()), db.Put(deviceRowKey(device), next.row().encode()))
 		// A user who is disabled meanwhile must not get his device back with a later expiry.
 		if err := r.guardUser(ctx, user, rec.Generation, &txn); err != nil {
 			return Record{}, err
@@ -211,6 +231,16 @@ func (r *Registry) End(ctx context.Context, user, device uuid.UUID, why EndReaso
 	return err
 }
 
+// EndTokens is End while the device's tokens are of generation: whoever signed in on the device since then
+// keeps it.
+func (r *Registry) EndTokens(ctx context.Context, user, device uuid.UUID, generation uint32, why EndReason) error {
+	n, err := r.EndWhere(ctx, user, why, func(rec Record) bool { return rec.UID == device && rec.Tokens == generation }, nil)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
 // EndWhere ends every live device of user that which picks, tells told (may be nil) of each, and returns
 // how many that were. More than a few are ended in several transactions; on an error those already ended
 // stay ended.
@@ -235,19 +265,16 @@ func (r *Registry) endSome(ctx context.Context, user uuid.UUID, why EndReason, w
 	if err != nil {
 		return nil, err
 	}
-	unchanged, touch := s.touch(s.ordinal)
-	txn := db.Txn{If: []db.Condition{unchanged}, Writes: []db.Write{touch}}
 	var ended []Record
 	for _, rec := range s.live {
 		if len(ended) < endsPerTxn && which(rec) {
-			txn.Writes = append(txn.Writes, r.end(rec, why)...)
 			ended = append(ended, rec)
 		}
 	}
 	if len(ended) == 0 {
 		return nil, nil
 	}
-	if _, err := r.Store.Commit(ctx, txn); err != nil {
+	if _, err := r.Store.Commit(ctx, s.txn(s.ordinal, db.Txn{}, r.endAll(ended, why)...)); err != nil {
 		return nil, err
 	}
 	return ended, nil

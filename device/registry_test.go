@@ -38,7 +38,7 @@ func TestUIDsAreUnique(t *testing.T) {
 	g := newGate(t)
 	rec := g.add(t, g.user(t))
 	for name, user := range map[string]uuid.UUID{"the same user": rec.User, "another": g.user(t)} {
-		_, _, err := g.reg.Add(t.Context(), device.New{UID: rec.UID, User: user, Generation: 1, ExpiresAt: rec.ExpiresAt}, 9, db.Txn{})
+		_, _, err := g.reg.Add(t.Context(), newDevice(rec.UID, user), device.Limit{Count: 9}, db.Txn{})
 		if !errors.Is(err, db.ErrConflict) {
 			t.Errorf("%s: Add = %v, want ErrConflict", name, err)
 		}
@@ -65,7 +65,7 @@ func TestUpdate(t *testing.T) {
 	})
 	want := device.Record{
 		Schema: got.Schema, Name: "another name", ExpiresAt: later,
-		UID: rec.UID, User: rec.User, Ordinal: rec.Ordinal, Generation: rec.Generation, CreatedAt: rec.CreatedAt,
+		UID: rec.UID, User: rec.User, Ordinal: rec.Ordinal, Generation: rec.Generation, Tokens: rec.Tokens, CreatedAt: rec.CreatedAt,
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Update = %v, -want +got:\n%s", err, diff)
@@ -131,7 +131,7 @@ func TestUpdateLosesARace(t *testing.T) {
 			if !errors.Is(err, device.ErrNotFound) {
 				t.Errorf("Update = %v, want ErrNotFound", err)
 			}
-			if _, why := g.index.Peek(rec.User, rec.UID, g.clock.Now()); why == reason.OK {
+			if _, why := g.index.Peek(g.use(rec)); why == reason.OK {
 				t.Error("the device lives")
 			}
 		})
@@ -184,7 +184,7 @@ func TestDamagedRecords(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		g.commit(t, db.Put(key, []byte("x")))
-		_, _, err = g.reg.Add(t.Context(), device.New{UID: uuid.New(), User: rec.User, Generation: 1, ExpiresAt: rec.ExpiresAt}, 1, db.Txn{})
+		_, _, err = g.reg.Add(t.Context(), newDevice(uuid.New(), rec.User), device.Limit{Count: 1}, db.Txn{})
 		if err == nil {
 			t.Errorf("Add with a damaged %s = nil, want an error", name)
 		}

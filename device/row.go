@@ -19,7 +19,7 @@ const (
 
 const (
 	rowVersion    = 1
-	deviceRowSize = 1 + 1 + 1 + 1 + 4 + 16 + 8 + 8 + 8
+	deviceRowSize = 1 + 1 + 1 + 1 + 4 + 16 + 8 + 8 + 8 + 4
 	userRowHead   = 1 + 1 + 1 + 1 + 4 + 8 + 2
 )
 
@@ -31,6 +31,7 @@ type deviceRow struct {
 	ended      EndReason // 0 while it lives
 	created    int64     // Unix milliseconds
 	until      int64     // Unix milliseconds: expiry while it lives, afterwards when the row may go
+	tokens     uint32    // generation of the tokens that count; those of another have ended
 }
 
 // UserRow is one user as the index knows him. The name is the stored one; Roles are in their stored
@@ -56,7 +57,8 @@ func (r deviceRow) encode() []byte {
 	b = append(b, r.user[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.ordinal)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.created))
-	return binary.BigEndian.AppendUint64(b, uint64(r.until))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.until))
+	return binary.BigEndian.AppendUint32(b, r.tokens)
 }
 
 func decodeDeviceRow(b []byte) (deviceRow, error) {
@@ -68,6 +70,7 @@ func decodeDeviceRow(b []byte) (deviceRow, error) {
 	r.ordinal = binary.BigEndian.Uint64(b[24:])
 	r.created = int64(binary.BigEndian.Uint64(b[32:]))
 	r.until = int64(binary.BigEndian.Uint64(b[40:]))
+	r.tokens = binary.BigEndian.Uint32(b[48:])
 	return r, nil
 }
 

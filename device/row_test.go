@@ -16,7 +16,7 @@ import (
 
 var (
 	uids  = rapid.Map(rapid.SliceOfN(rapid.Byte(), 16, 16), func(b []byte) uuid.UUID { return uuid.UUID(b) })
-	words = rapid.Map(rapid.IntRange(0, int(device.IPChange)), func(n int) device.EndReason { return device.EndReason(n) })
+	words = rapid.Map(rapid.IntRange(0, int(device.IPChanged)), func(n int) device.EndReason { return device.EndReason(n) })
 	roles = rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z0-9][a-z0-9._-]{0,63}`), 0, 32, rapid.ID)
 )
 
@@ -24,7 +24,7 @@ func TestDeviceRowRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := device.DeviceRow{
 			User: uids.Draw(t, "user"), Generation: rapid.Uint32().Draw(t, "generation"), Ordinal: rapid.Uint64().Draw(t, "ordinal"),
-			Ended: words.Draw(t, "ended"), Created: rapid.Int64().Draw(t, "created"), Until: rapid.Int64().Draw(t, "until"),
+			Ended: words.Draw(t, "ended"), Created: rapid.Int64().Draw(t, "created"), Until: rapid.Int64().Draw(t, "until"), Tokens: rapid.Uint32().Draw(t, "tokens"),
 		}
 		got, err := device.DecodeDeviceRow(device.EncodeDeviceRow(want))
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -61,8 +61,8 @@ func TestUserRowOfNobodyEnded(t *testing.T) {
 var badRows = map[string][]byte{
 	"empty":           {},
 	"one byte":        {1},
-	"zeroes":          make([]byte, 48),
-	"another version": append([]byte{2}, make([]byte, 47)...),
+	"zeroes":          make([]byte, 52),
+	"another version": append([]byte{2}, make([]byte, 51)...),
 	"JSON":            []byte(`{"schema":1}`),
 	"long":            bytes.Repeat([]byte{1}, 100),
 	"cut name":        append(device.UserRow{}.Encode()[:16], 0xff, 0xff, 'a'),

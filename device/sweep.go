@@ -3,16 +3,17 @@ package device
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
 	"devicegate/db"
 )
 
-// Sweep removes up to limit devices whose time is over: expired, ended with everything of their user, or
+// Forget removes up to limit devices whose time is over: expired, ended with everything of their user, or
 // ended so long ago that no token of theirs can live. It returns how many it removed; fewer than limit
 // means that nothing is left to do. A device that changes meanwhile is left alone.
-func (r *Registry) Sweep(ctx context.Context, limit int) (int, error) {
+func (r *Registry) Forget(ctx context.Context, limit int) (int, error) {
 	removed := 0
 	// An index that is not filled lacks users, and a device without its user would look forgotten.
 	if err := r.Index.reach(ctx, 0); err != nil {
@@ -26,6 +27,23 @@ func (r *Registry) Sweep(ctx context.Context, limit int) (int, error) {
 		removed += gone
 	}
 	return removed, nil
+}
+
+// Sweep ends the live devices of user that were last used before cutoff, tells told of each, and returns
+// how many those are; with dryRun it only counts.
+func (r *Registry) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool, told func(Record)) (int, error) {
+	stale := func(rec Record) bool { return r.seen(rec).Before(cutoff) }
+	if !dryRun {
+		return r.EndWhere(ctx, user, Expired, stale, told)
+	}
+	s, err := r.load(ctx, user)
+	n := 0
+	for _, rec := range s.live {
+		if stale(rec) {
+			n++
+		}
+	}
+	return n, err
 }
 
 func (r *Registry) forget(ctx context.Context, uid uuid.UUID) (int, error) {
@@ -45,7 +63,7 @@ func (r *Registry) forget(ctx context.Context, uid uuid.UUID) (int, error) {
 	}
 	_, err = r.Store.Commit(ctx, db.Txn{
 		If:     []db.Condition{db.Unchanged(e)},
-		Writes: []db.Write{db.Delete(e.Key), db.Delete(deviceKey(row.user, uid))},
+		Writes: []db.Write{db.Delete(e.Key), db.Delete(deviceKey(row.user, uid)), db.Delete(sightingKey(uid))},
 	})
 	if errors.Is(err, db.ErrConflict) {
 		return 0, nil

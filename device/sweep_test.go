@@ -16,7 +16,7 @@ func sweepAll(t *testing.T, g *gate) int {
 	t.Helper()
 	total := 0
 	for {
-		n, err := g.reg.Sweep(t.Context(), 4)
+		n, err := g.reg.Forget(t.Context(), 4)
 		if err != nil {
 			t.Fatalf("sweep: %v", err)
 		}
@@ -122,11 +122,11 @@ func TestSweepLosesARace(t *testing.T) {
 	g.clock.Advance(lifetime)
 	g.reg.Store = &sweepDuring{g.store, func() {
 		g.commit(t, db.Put(device.DeviceRowKey(rec.UID), device.EncodeDeviceRow(device.DeviceRow{
-			User: rec.User, Generation: 1, Ordinal: rec.Ordinal, Until: g.clock.Now().Add(lifetime).UnixMilli(),
+			User: rec.User, Generation: 1, Tokens: 1, Ordinal: rec.Ordinal, Until: g.clock.Now().Add(lifetime).UnixMilli(),
 		})))
 	}}
-	if n, err := g.reg.Sweep(t.Context(), 10); n != 0 || err != nil {
-		t.Errorf("Sweep = %d, %v, want 0", n, err)
+	if n, err := g.reg.Forget(t.Context(), 10); n != 0 || err != nil {
+		t.Errorf("Forget = %d, %v, want 0", n, err)
 	}
 	g.want(t, rec, reason.OK)
 }
@@ -154,10 +154,10 @@ func TestSweepLooksAgain(t *testing.T) {
 			rec := g.add(t, g.user(t))
 			g.clock.Advance(lifetime)
 			g.reg.Store = behind{g.store, device.DeviceRowKey(rec.UID), device.DeviceRow{
-				User: rec.User, Generation: 1, Ended: ended, Until: g.clock.Now().UnixMilli() + 1,
+				User: rec.User, Generation: 1, Tokens: 1, Ended: ended, Until: g.clock.Now().UnixMilli() + 1,
 			}}
-			if n, err := g.reg.Sweep(t.Context(), 10); n != 0 || err != nil || !kept(t, g, rec) {
-				t.Errorf("Sweep = %d, %v, want 0", n, err)
+			if n, err := g.reg.Forget(t.Context(), 10); n != 0 || err != nil || !kept(t, g, rec) {
+				t.Errorf("Forget = %d, %v, want 0", n, err)
 			}
 		})
 	}
@@ -168,8 +168,8 @@ func TestSweepFails(t *testing.T) {
 	rec := g.add(t, g.user(t))
 	g.clock.Advance(lifetime)
 	g.reg.Store = failing{g.store}
-	if n, err := g.reg.Sweep(t.Context(), 10); n != 0 || !errors.Is(err, db.ErrUnavailable) {
-		t.Errorf("Sweep = %d, %v, want 0, ErrUnavailable", n, err)
+	if n, err := g.reg.Forget(t.Context(), 10); n != 0 || !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("Forget = %d, %v, want 0, ErrUnavailable", n, err)
 	}
 	if !kept(t, g, rec) {
 		t.Error("it went all the same")

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -18,7 +19,8 @@ type Journal struct {
 	log      zerolog.Logger
 	sample   uint64 // one of so many allowed checks is logged
 	allowed  atomic.Uint64
-	refusals refusals
+	refusals refusals // of checks
+	failures refusals // of sign-ins
 	metrics  metrics
 }
 
@@ -29,9 +31,11 @@ var (
 
 // New returns a journal that writes to log and counts in registry. allowedSample is at least 1.
 func New(log zerolog.Logger, allowedSample int, registry prometheus.Registerer) *Journal {
-	j := &Journal{log: log, sample: uint64(max(allowedSample, 1)), metrics: newMetrics(registry)}
-	j.refusals.log = log
-	return j
+	return &Journal{
+		log: log, sample: uint64(max(allowedSample, 1)), metrics: newMetrics(registry),
+		refusals: refusals{log: log, left: "checks refused without a line of their own"},
+		failures: refusals{log: log, left: "sign-ins failed without a line of their own"},
+	}
 }
 
 // Check records one check. Every refusal is logged, up to a bound per second and reason; of the allowed
@@ -45,7 +49,7 @@ func (j *Journal) Check(rec authz.Record) {
 		}
 		return
 	}
-	if j.refusals.admit(rec.Decision.Reason) {
+	if j.refusals.admit(rec.Decision.Reason.String()) {
 		j.line(j.log.Warn(), rec)
 	}
 }
@@ -87,6 +91,9 @@ func (j *Journal) SignIn(a login.Attempt) {
 		outcome, e = "success", j.log.Info()
 	}
 	j.metrics.signIn(outcome, a.Reason)
+	if a.Reason != login.SignedIn && !j.failures.admit(string(a.Reason)) {
+		return
+	}
 	e.Str("outcome", outcome).
 		Str("reason", string(a.Reason)).
 		Str("name_tried", bound(a.NameTried, maxText)).
@@ -102,5 +109,14 @@ func (j *Journal) Ended(user, dev uuid.UUID, why device.EndReason) {
 	j.log.Info().Str("reason", why.String()).Str("user_id", uid(user)).Str("device_uid", uid(dev)).Msg("device_ended")
 }
 
-// Flush logs how many refusals were not written one by one. Call it every second.
-func (j *Journal) Flush() { j.refusals.flush() }
+// AddressChanged records that a device was used from another address within the window.
+func (j *Journal) AddressChanged(use device.Use, before netip.Addr) {
+	j.log.Warn().Str("user_id", uid(use.User)).Str("device_uid", uid(use.Device)).
+		Str("client_ip", address(use.From)).Str("last_ip", address(before)).Msg("device_address_changed")
+}
+
+// Flush logs how many refusals and failures were not written one by one. Call it every second.
+func (j *Journal) Flush() {
+	j.refusals.flush()
+	j.failures.flush()
+}

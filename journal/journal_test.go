@@ -257,3 +257,23 @@ func TestSignInAndEnd(t *testing.T) {
 		t.Errorf("%s", lines[2])
 	}
 }
+
+// Sign-ins that cost no hash can come as fast as requests do; their lines are bounded as refusals are.
+func TestSignInFlood(t *testing.T) {
+	f := newFixture(1)
+	for range 350 {
+		f.SignIn(login.Attempt{Reason: login.WrongPassword})
+		f.SignIn(login.Attempt{Reason: login.SignedIn})
+	}
+	count := map[any]int{}
+	for _, line := range f.lines() {
+		count[members(t, line)["reason"]]++
+	}
+	if diff := cmp.Diff(map[any]int{"wrong_password": 100, "ok": 350}, count); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	f.Flush()
+	if told := f.lines(); len(told) != 1 || members(t, told[0])["count"] != float64(250) {
+		t.Errorf("told %q", told)
+	}
+}

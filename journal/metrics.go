@@ -41,7 +41,7 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		m.checks = append(m.checks, row)
 		m.durations = append(m.durations, durations.WithLabelValues(adapter.String()))
 	}
-	for _, why := range []login.AttemptReason{login.UnknownUser, login.WrongPassword, login.DisabledUser, login.Busy, login.StoreFailed} {
+	for _, why := range []login.AttemptReason{login.UnknownUser, login.WrongPassword, login.DisabledUser, login.TooManyDevices, login.Busy, login.StoreFailed} {
 		signIns.WithLabelValues("failure", string(why))
 	}
 	signIns.WithLabelValues("success", string(login.SignedIn))

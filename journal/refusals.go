@@ -4,28 +4,27 @@ import (
 	"sync"
 
 	"github.com/rs/zerolog"
-
-	"devicegate/reason"
 )
 
 // refusalsPerSecond bounds the lines of one reason, so that a flood of bad tokens does not become a flood
 // of log.
 const refusalsPerSecond = 100
 
-// refusals counts the lines of the current second per reason.
+// refusals counts the lines of the current second per reason, of one kind of line.
 type refusals struct {
-	log zerolog.Logger
+	log  zerolog.Logger
+	left string // what to call the lines that were left out
 
 	mu     sync.Mutex
-	counts map[reason.Reason]int
+	counts map[string]int
 }
 
 // admit reports whether one more line of this reason may be written now.
-func (r *refusals) admit(why reason.Reason) bool {
+func (r *refusals) admit(why string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.counts == nil {
-		r.counts = map[reason.Reason]int{}
+		r.counts = map[string]int{}
 	}
 	r.counts[why]++
 	return r.counts[why] <= refusalsPerSecond
@@ -39,7 +38,7 @@ func (r *refusals) flush() {
 	r.mu.Unlock()
 	for why, n := range counts {
 		if left := n - refusalsPerSecond; left > 0 {
-			r.log.Warn().Str("reason", why.String()).Int("count", left).Msg("checks refused without a line of their own")
+			r.log.Warn().Str("reason", why).Int("count", left).Msg(r.left)
 		}
 	}
 }

@@ -13,20 +13,19 @@ import (
 	"devicegate/reason"
 )
 
-func caller(u login.User, s login.Session) device.Subject {
-	return device.Subject{User: u.ID, Device: s.Device}
-}
-
 func TestEndOther(t *testing.T) {
 	g := newGate(t, noLimit)
 	alice, bob := g.user(t, "alice"), g.user(t, "bob")
 	mine, other, theirs := g.signIn(t, "alice"), g.signIn(t, "alice"), g.signIn(t, "bob")
+	var rule *device.RuleError
+	if err := g.EndOther(t.Context(), caller(alice, mine), mine.Device); !errors.As(err, &rule) || rule.Code != "device_self_modification" {
+		t.Errorf("EndOther of oneself = %v", err)
+	}
 	for _, c := range []struct {
 		name   string
 		target uuid.UUID
 		want   error
 	}{
-		{"oneself", mine.Device, device.ErrSelf},
 		{"another user's", theirs.Device, device.ErrNotFound},
 		{"unknown", uuid.New(), device.ErrNotFound},
 		{"another of one's own", other.Device, nil},
@@ -54,8 +53,8 @@ func TestEndOthers(t *testing.T) {
 	}
 	mine := g.signIn(t, "alice")
 	for _, n := range []int{25, 0} {
-		if got, err := g.EndOthers(t.Context(), caller(alice, mine)); got != n || err != nil {
-			t.Errorf("EndOthers = %d, %v, want %d", got, err, n)
+		if got, kept, err := g.EndOthers(t.Context(), caller(alice, mine)); got != n || kept != 0 || err != nil {
+			t.Errorf("EndOthers = %d and %d kept, %v, want %d and none", got, kept, err, n)
 		}
 	}
 	g.want(t, alice, mine, reason.OK)
@@ -73,14 +72,15 @@ func TestRename(t *testing.T) {
 	alice := g.user(t, "alice")
 	g.user(t, "bob")
 	mine, other, theirs := g.signIn(t, "alice"), g.signIn(t, "alice"), g.signIn(t, "bob")
+	kitchen := "kitchen"
 	for _, s := range []login.Session{mine, other} {
-		rec, err := g.Rename(t.Context(), caller(alice, mine), s.Device, "kitchen")
+		rec, err := g.Change(t.Context(), caller(alice, mine), s.Device, device.Change{Name: &kitchen})
 		if err != nil || rec.Name != "kitchen" {
-			t.Errorf("Rename = %q, %v", rec.Name, err)
+			t.Errorf("Change = %q, %v", rec.Name, err)
 		}
 	}
-	if _, err := g.Rename(t.Context(), caller(alice, mine), theirs.Device, "mine"); !errors.Is(err, device.ErrNotFound) {
-		t.Errorf("Rename of another user's = %v, want ErrNotFound", err)
+	if _, err := g.Change(t.Context(), caller(alice, mine), theirs.Device, device.Change{Name: &kitchen}); !errors.Is(err, device.ErrNotFound) {
+		t.Errorf("Change of another user's = %v, want ErrNotFound", err)
 	}
 	for _, rec := range g.live(t, alice) {
 		if rec.Name != "kitchen" {
@@ -95,10 +95,10 @@ func TestEndsThatFail(t *testing.T) {
 	alice := g.user(t, "alice")
 	mine, other := g.signIn(t, "alice"), g.signIn(t, "alice")
 	g.store.FailCommits(db.ErrUnknown, false)
-	_, all := g.EndOthers(t.Context(), caller(alice, mine))
+	_, _, all := g.EndOthers(t.Context(), caller(alice, mine))
 	for name, err := range map[string]error{
 		"EndOther": g.EndOther(t.Context(), caller(alice, mine), other.Device), "EndOthers": all,
-		"Logout": g.Logout(t.Context(), alice.ID, mine.Device), "Revoke": g.Revoke(t.Context(), mine.Refresh),
+		"Logout": g.Logout(t.Context(), caller(alice, mine)), "Revoke": g.Revoke(t.Context(), mine.Refresh),
 	} {
 		if !errors.Is(err, db.ErrUnknown) {
 			t.Errorf("%s = %v, want ErrUnknown", name, err)

@@ -7,6 +7,7 @@
 //
 //	n/<SHA-256 of the normalised name, hex>  the user's id in its dashed form
 //	u/<user>                                 JSON: the account
+//	r/<user>                                 JSON: the hash of the user's password reset token
 //	m/refresh_key                            32 random bytes that refresh tokens are made with
 //
 // Beside each account its row w/u/<16 bytes> (package device) is written in the same transaction.

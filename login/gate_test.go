@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/db"
 	"devicegate/db/bolt"
 	"devicegate/db/dbtest"
 	"devicegate/device"
@@ -63,7 +64,7 @@ func newRandomness(seed byte) io.Reader { return &randomness{src: rand.NewChaCha
 type tokens struct{ err error }
 
 func (f *tokens) Issue(s device.Subject) (string, time.Duration, error) {
-	return "access " + s.Device.String(), keep, f.err
+	return fmt.Sprintf("access %v %d", s.Device, s.Generation), keep, f.err
 }
 
 // journal remembers what it was told.
@@ -98,16 +99,28 @@ type tb interface {
 // gate is the whole sign-in on a real store.
 type gate struct {
 	*login.Service
-	store   *dbtest.Faulty
-	index   *device.Index
-	clock   *clock
-	hasher  *passwordtest.Hasher
-	tokens  *tokens
-	journal *journal
-	close   func()
+	store *dbtest.Faulty
+	// breaking is below store and breaks at a given commit.
+	breaking *breaking
+	index    *device.Index
+	clock    *clock
+	hasher   *passwordtest.Hasher
+	tokens   *tokens
+	journal  *journal
+	close    func()
 }
 
-var noLimit = login.Config{RefreshLifetime: lifetime, RefreshGrace: grace, Limits: device.Limits{Hard: 200}}
+var noLimit = login.Config{
+	RefreshLifetime: lifetime, RefreshRotation: true, RefreshGrace: grace, ReuseKnown: true, Limits: device.Limits{Hard: 200},
+}
+
+// registry has no delays and gives every right.
+func registry(store db.Store, index *device.Index, c *clock) *device.Registry {
+	return &device.Registry{
+		Store: store, Index: index, Now: c.Now, Keep: keep, CanUpdateOthers: true, CanDeleteOthers: true,
+		Rules: device.Rules{AllowDelete: true, AllowUpdate: true},
+	}
+}
 
 // within returns noLimit with a limit.
 func within(n int) login.Config {
@@ -137,15 +150,16 @@ func open(t tb, path string, cfg login.Config, c *clock, random io.Reader) *gate
 		t.Fatalf("open the store: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	inner := &breaking{Store: file}
 	g := &gate{
-		store: dbtest.NewFaulty(file), index: device.NewIndex(keep), clock: c,
+		store: dbtest.NewFaulty(inner), breaking: inner, index: device.NewIndex(keep, device.IPChange{}), clock: c,
 		hasher: &passwordtest.Hasher{}, tokens: &tokens{}, journal: &journal{},
 		close: func() { cancel(); _ = file.Close() }, // a second time it is closed already
 	}
 	g.Service, err = login.Open(ctx, login.Options{
 		Store:     g.store,
 		Users:     &login.Users{Store: g.store, Now: c.Now, Rand: random, EncodeHeader: encodeHeader},
-		Devices:   &device.Registry{Store: g.store, Index: g.index, Now: c.Now, Keep: keep},
+		Devices:   registry(g.store, g.index, c),
 		Passwords: g.hasher, Tokens: g.tokens, Config: cfg, Now: c.Now, Rand: random, Journal: g.journal,
 	})
 	if err != nil {
@@ -202,14 +216,31 @@ func (g *gate) refresh(t tb, token string) login.Session {
 
 func (g *gate) disable(t tb, u login.User, disabled bool) {
 	t.Helper()
-	if _, err := g.Users.SetDisabled(context.Background(), u.ID, disabled); err != nil {
+	if _, err := g.SetDisabled(context.Background(), u.ID, disabled); err != nil {
 		t.Fatalf("disable: %v", err)
 	}
 }
 
+// caller is who acts with the access token of a session.
+func caller(u login.User, s login.Session) device.Subject {
+	sub := device.Subject{User: u.ID}
+	var uid string
+	if _, err := fmt.Sscanf(s.Access, "access %s %d", &uid, &sub.Generation); err != nil {
+		panic(err)
+	}
+	sub.Device = uuid.MustParse(uid)
+	return sub
+}
+
+// use is a use of the session's access token, now, from nowhere known.
+func (g *gate) use(u login.User, s login.Session) device.Use {
+	c := caller(u, s)
+	return device.Use{User: c.User, Device: c.Device, Generation: c.Generation, At: g.clock.Now()}
+}
+
 // check is what a check of the session's device answers now, without a trace.
 func (g *gate) check(u login.User, s login.Session) reason.Reason {
-	_, why := g.index.Peek(u.ID, s.Device, g.clock.Now())
+	_, why := g.index.Peek(g.use(u, s))
 	return why
 }
 

@@ -2,250 +2,194 @@ package login_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
+	"devicegate/device"
 	"devicegate/login"
 	"devicegate/reason"
 )
 
-// A model of what people may rely on: whatever they do in whatever order, with restarts in between, no
-// user ever has more live devices than the limit, nothing that was ended lives, and what was not ended
-// does.
+// Whatever people do in whatever order, with restarts in between: no user ever has more live devices than
+// the limit, who goes is who should, nothing that was ended lives, and everything else does. Sixteen people
+// act at once, each one step after the other, against a model that knows every answer.
 func TestHistories(t *testing.T) {
-	dir, n := t.TempDir(), 0
-	rapid.Check(t, func(t *rapid.T) {
-		n++
-		m := &model{path: filepath.Join(dir, fmt.Sprint(n, ".db")), limit: rapid.IntRange(1, 3).Draw(t, "limit")}
-		m.gate = open(t, m.path, m.config(), newClock(), newRandomness(1))
-		defer func() { m.close() }()
-		for _, name := range []string{"alice", "bob"} {
-			m.people = append(m.people, &person{User: m.user(t, name)})
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"sign in": m.signIn, "refresh": m.refresh, "retry": m.retry, "reuse": m.reuse, "check": m.see,
-			"log out": m.logout, "revoke": m.revoke, "delete": m.delete, "revoke all": m.revokeAll,
-			"disable": m.setDisabled, "wait": m.wait, "sweep": m.sweep, "restart": m.restart,
-			"": m.invariants,
+	for _, c := range []struct {
+		name  string
+		on    device.OnLimit
+		rules device.Rules
+	}{
+		{"evict_least_recent", device.EvictLeastRecent, device.Rules{AllowDelete: true, AllowUpdate: true}},
+		{"evict_oldest, with delays", device.EvictOldest, device.Rules{
+			AllowDelete: true, AllowUpdate: true, SeniorityDelay: time.Minute, DeleteDelay: grace, UpdateDelay: time.Second,
+		}},
+		{"refuse", device.Refuse, device.Rules{AllowDelete: true, AllowUpdate: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{t: t, path: filepath.Join(t.TempDir(), "test.db"), rules: c.rules, config: within(3)}
+			w.config.RefreshLifetime, w.config.Limits.On = time.Hour, c.on
+			w.config.Limits.ByRole = map[string]int{"staff": 1, "field": 2, "lab": 14}
+			w.open(newClock())
+			defer func() { w.close() }()
+			for i := range 16 {
+				u := w.user(t, fmt.Sprint("user ", i))
+				w.people = append(w.people, &person{Rand: rand.New(rand.NewPCG(uint64(i), uint64(c.on))), User: u, password: secret, limit: 3})
+			}
+			for range phases {
+				w.phase()
+			}
+			w.told()
 		})
-	})
+	}
 }
 
-type person struct {
-	login.User
-	disabled bool
-	devices  []*phone
-}
-
-type phone struct {
-	login.Session
-	owner   *person
-	tokens  []string // all it ever had; the last is current
-	rotated time.Time
-	expires time.Time
-	ended   bool
-}
-
-type model struct {
+type world struct {
 	*gate
+	t      *testing.T
 	path   string
-	limit  int
+	rules  device.Rules
+	config login.Config
 	starts byte
 	people []*person
 }
 
-func (m *model) config() login.Config {
-	cfg := within(m.limit)
-	cfg.RefreshLifetime = time.Hour
-	return cfg
-}
-
-func (m *model) lives(p *phone) bool { return !p.ended && m.clock.Now().Before(p.expires) }
-
-func (m *model) person(t *rapid.T) *person { return rapid.SampledFrom(m.people).Draw(t, "person") }
-
-// phone picks any device there ever was; nil when the person has none yet.
-func (m *model) phone(t *rapid.T) *phone {
-	who := m.person(t)
-	if len(who.devices) == 0 {
-		return nil
+func (w *world) open(c *clock) {
+	w.starts++ // a restart does not begin its randomness anew
+	var before journal
+	if w.gate != nil {
+		before.ended = w.journal.ended
 	}
-	return rapid.SampledFrom(who.devices).Draw(t, "device")
+	w.gate = open(w.t, w.path, w.config, c, newRandomness(w.starts))
+	w.Devices.Rules = w.rules
+	w.journal.ended = before.ended
 }
 
-func (m *model) invariants(t *rapid.T) {
-	for _, who := range m.people {
-		live := 0
-		for _, p := range who.devices {
-			why := m.check(who.User, p.Session)
-			if (why == reason.OK) != m.lives(p) {
-				t.Fatalf("the check of a device of %s answers %v, it should live: %v", who.Name, why, m.lives(p))
+// phase is some steps of everybody while the clock stands still, and then what happens to the service.
+func (w *world) phase() {
+	var all sync.WaitGroup
+	for _, who := range w.people {
+		all.Go(func() {
+			for range 25 {
+				w.step(who)
 			}
-			if m.lives(p) {
-				live++
-			}
-		}
-		if got := len(m.live(t, who.User)); got != live || live > m.limit {
-			t.Fatalf("%s has %d live devices, want %d, never over %d", who.Name, got, live, m.limit)
+		})
+	}
+	all.Wait()
+	if err := w.Devices.Flush(context.Background(), nil); err != nil {
+		w.t.Fatalf("flush: %v", err)
+	}
+	r := w.people[0].Rand
+	w.clock.Advance([]time.Duration{time.Second, grace, keep, 50 * time.Minute}[r.IntN(4)])
+	if r.IntN(3) == 0 {
+		if _, err := w.Devices.Forget(context.Background(), 100); err != nil {
+			w.t.Fatalf("forget: %v", err)
 		}
 	}
+	if r.IntN(4) == 0 {
+		w.close()
+		w.open(w.clock)
+	}
+	for _, who := range w.people {
+		w.invariants(who, "what happened to the service")
+	}
 }
 
-func (m *model) signIn(t *rapid.T) {
-	who := m.person(t)
-	s, err := m.trySignIn(who.Name)
-	if (err != nil) != who.disabled {
-		t.Fatalf("sign-in of %s, disabled: %v: %v", who.Name, who.disabled, err)
-	}
-	if err != nil {
-		return
-	}
-	before := m.count(who)
-	for _, p := range who.devices { // who goes is the limit's matter; here only how many, and why
-		p.ended = p.ended || m.lives(p) && m.check(who.User, p.Session) == reason.DeviceReplaced
-	}
-	if live := m.count(who) + 1; live != min(before+1, m.limit) {
-		t.Fatalf("%d live devices after a sign-in beside %d, want %d", live, before, min(before+1, m.limit))
-	}
-	who.devices = append(who.devices, &phone{Session: s, owner: who, tokens: []string{s.Refresh}, expires: m.clock.Now().Add(time.Hour)})
+var steps = []struct {
+	name   string
+	weight int
+	do     func(*world, *person) error
+}{
+	{"sign in", 6, (*world).signsIn}, {"refresh", 6, (*world).refreshes}, {"check", 3, (*world).checks},
+	{"log out", 1, (*world).logsOut}, {"revoke", 1, (*world).revokes}, {"delete", 2, (*world).deletes},
+	{"revoke all", 1, (*world).revokesAll}, {"change a device", 3, (*world).changes}, {"change the password", 2, (*world).changesPassword},
+	{"start a reset", 1, (*world).startsReset}, {"reset", 1, (*world).resets}, {"set the password", 1, (*world).setsPassword},
+	{"change roles", 2, (*world).setsRoles}, {"disable or enable", 2, (*world).setsDisabled},
 }
 
-func (m *model) count(who *person) int {
-	n := 0
+func (w *world) step(who *person) {
+	sum := 0
+	for _, s := range steps {
+		sum += s.weight
+	}
+	n := who.IntN(sum)
+	for _, s := range steps {
+		if n -= s.weight; n < 0 {
+			if err := s.do(w, who); err != nil {
+				w.t.Errorf("%s: %s: %v", who.Name, s.name, err)
+			}
+			w.invariants(who, s.name)
+			return
+		}
+	}
+}
+
+// invariants compares every session that ever was, and the list, with the model.
+func (w *world) invariants(who *person, after string) {
+	now, live := w.clock.Now(), who.live(w.clock.Now())
+	if len(live) > who.limit {
+		w.t.Errorf("%s: the model has %d live devices, limit %d", who.Name, len(live), who.limit)
+	}
 	for _, p := range who.devices {
-		if m.lives(p) {
-			n++
+		for i, s := range p.sessions {
+			want := who.lives(p, now) && i == len(p.sessions)-1
+			if why := w.check(who.User, s); (why == reason.OK) != want {
+				w.t.Errorf("%s: after %s session %d of device %d answers %v, should live: %v", who.Name, after, i, p.Ordinal, why, want)
+			}
 		}
 	}
-	return n
-}
-
-func (m *model) refresh(t *rapid.T) {
-	p := m.phone(t)
-	if p == nil {
+	recs, err := w.Devices.List(context.Background(), who.ID)
+	if err != nil || len(recs) != len(live) {
+		w.t.Errorf("%s: after %s %d live devices, %v, want %d", who.Name, after, len(recs), err, len(live))
 		return
 	}
-	s, err := m.Refresh(context.Background(), p.tokens[len(p.tokens)-1], client)
-	if (err == nil) != m.lives(p) {
-		t.Fatalf("refresh = %v, the device should live: %v", err, m.lives(p))
+	for _, rec := range recs {
+		p := who.byUID(rec.UID)
+		if p == nil || rec.Ordinal != p.Ordinal || !rec.CreatedAt.Equal(p.CreatedAt) || rec.Name != p.Name || !rec.ExpiresAt.Equal(p.ExpiresAt) ||
+			rec.CanDeleteOthers != p.CanDeleteOthers || rec.CanUpdateOthers != p.CanUpdateOthers {
+			w.t.Errorf("%s: after %s the record is %+v, want %+v", who.Name, after, rec, p)
+		}
 	}
-	if err == nil {
-		p.tokens = append(p.tokens, s.Refresh)
-		p.rotated, p.expires = m.clock.Now(), m.clock.Now().Add(time.Hour)
-	}
-}
-
-// retry shows the previous token: the same successor within the grace, the end after it.
-func (m *model) retry(t *rapid.T) {
-	p := m.phone(t)
-	if p == nil || len(p.tokens) < 2 {
-		return
-	}
-	s, err := m.Refresh(context.Background(), p.tokens[len(p.tokens)-2], client)
-	if fine := m.lives(p) && m.clock.Now().Sub(p.rotated) <= grace; (err == nil) != fine {
-		t.Fatalf("retry = %v, want success: %v", err, fine)
-	}
-	if err == nil && s.Refresh != p.tokens[len(p.tokens)-1] {
-		t.Fatalf("retry made another successor")
-	}
-	p.ended = p.ended || err != nil
-}
-
-// reuse shows a token older than the previous one.
-func (m *model) reuse(t *rapid.T) {
-	p := m.phone(t)
-	if p == nil || len(p.tokens) < 3 {
-		return
-	}
-	if _, err := m.Refresh(context.Background(), p.tokens[0], client); err == nil {
-		t.Fatalf("an old token was taken")
-	}
-	p.ended = true
-}
-
-func (m *model) see(t *rapid.T) {
-	p := m.phone(t)
-	if p == nil {
-		return
-	}
-	m.index.Check(p.owner.ID, p.Device, m.clock.Now())
-}
-
-func (m *model) logout(t *rapid.T) {
-	p := m.phone(t)
-	if p == nil {
-		return
-	}
-	if err := m.Logout(context.Background(), p.owner.ID, p.Device); err != nil {
-		t.Fatalf("logout: %v", err)
-	}
-	p.ended = true
-}
-
-func (m *model) revoke(t *rapid.T) {
-	p := m.phone(t)
-	if p == nil {
-		return
-	}
-	if err := m.Revoke(context.Background(), rapid.SampledFrom(p.tokens).Draw(t, "token")); err != nil {
-		t.Fatalf("revoke: %v", err)
-	}
-	p.ended = true
-}
-
-func (m *model) delete(t *rapid.T) {
-	actor, target := m.phone(t), m.phone(t)
-	if actor == nil || target == nil {
-		return
-	}
-	err := m.EndOther(context.Background(), caller(actor.owner.User, actor.Session), target.Device)
-	if fine := actor != target && actor.owner == target.owner && m.lives(target); (err == nil) != fine {
-		t.Fatalf("delete = %v, want success: %v", err, fine)
-	}
-	target.ended = target.ended || err == nil
-}
-
-func (m *model) revokeAll(t *rapid.T) {
-	actor := m.phone(t)
-	if actor == nil {
-		return
-	}
-	if _, err := m.EndOthers(context.Background(), caller(actor.owner.User, actor.Session)); err != nil {
-		t.Fatalf("revoke all: %v", err)
-	}
-	for _, p := range actor.owner.devices {
-		p.ended = p.ended || p != actor
+	if w.t.Failed() {
+		w.t.FailNow()
 	}
 }
 
-func (m *model) setDisabled(t *rapid.T) {
-	who := m.person(t)
-	disabled := rapid.Bool().Draw(t, "disabled")
-	m.disable(t, who.User, disabled)
-	if disabled {
+// told checks that nobody was told twice of the end of one device.
+func (w *world) told() {
+	for _, who := range w.people {
 		for _, p := range who.devices {
-			p.ended = true
+			if why := w.journal.ended[p.UID]; len(why) > 1 {
+				w.t.Errorf("the journal was told of the end of device %d of %s %d times: %v", p.Ordinal, who.Name, len(why), why)
+			}
 		}
 	}
-	who.disabled = disabled
 }
 
-func (m *model) wait(t *rapid.T) {
-	m.clock.Advance(rapid.SampledFrom([]time.Duration{time.Second, grace, keep, 50 * time.Minute}).Draw(t, "for"))
-}
-
-func (m *model) sweep(t *rapid.T) {
-	if _, err := m.Devices.Sweep(context.Background(), 10); err != nil {
-		t.Fatalf("sweep: %v", err)
+// expect compares an answer with the model's: "" for success, a rule's code, or the kind of a refusal.
+func expect(err error, want string) error {
+	var rule *device.RuleError
+	var refused *login.RefusedError
+	got := ""
+	switch {
+	case err == nil:
+	case errors.As(err, &rule):
+		got = rule.Code
+	case errors.As(err, &refused):
+		got = "gone"
+	default:
+		got = err.Error()
 	}
+	if got != want {
+		return fmt.Errorf("got %q, want %q", got, want)
+	}
+	return nil
 }
 
-func (m *model) restart(t *rapid.T) {
-	m.close()
-	m.starts++ // a restart does not begin its randomness anew
-	m.gate = open(t, m.path, m.config(), m.clock, newRandomness(1+m.starts))
-}
+func name(r *rand.Rand) string { return strings.Repeat("x", 1+r.IntN(9)) }

@@ -45,19 +45,20 @@ var acts = []act{
 		return err
 	}, false, false},
 	{"rename", func(s *scene) error {
-		_, err := s.Rename(context.Background(), caller(s.user, s.other), s.target.Device, "another")
+		another := "another"
+		_, err := s.Change(context.Background(), caller(s.user, s.other), s.target.Device, device.Change{Name: &another})
 		return err
 	}, false, false},
-	{"logout", func(s *scene) error { return s.Logout(context.Background(), s.user.ID, s.target.Device) }, true, false},
+	{"logout", func(s *scene) error { return s.Logout(context.Background(), caller(s.user, s.target)) }, true, false},
 	{"delete", func(s *scene) error {
 		return s.EndOther(context.Background(), caller(s.user, s.other), s.target.Device)
 	}, true, false},
 	{"revoke all", func(s *scene) error {
-		_, err := s.EndOthers(context.Background(), caller(s.user, s.other))
+		_, _, err := s.EndOthers(context.Background(), caller(s.user, s.other))
 		return err
 	}, true, false},
 	{"disable", func(s *scene) error {
-		_, err := s.Users.SetDisabled(context.Background(), s.user.ID, true)
+		_, err := s.SetDisabled(context.Background(), s.user.ID, true)
 		return err
 	}, true, true},
 }

@@ -20,11 +20,11 @@ var errReuse = errors.New("a refresh token was used again")
 // client may never have seen the answer), after that its use ends the device, as RFC 9700 section
 // 4.14.2 demands. Errors: ErrTokenNotValid, *RefusedError, and the store's.
 func (s *Service) Refresh(ctx context.Context, token string, client Client) (Session, error) {
-	uid, payload, ok := s.refresh.parse(token)
+	p, ok := s.refresh.parse(token)
 	if !ok {
 		return Session{}, ErrTokenNotValid
 	}
-	user, err := s.live(uid)
+	user, err := s.use(p, client)
 	if err != nil {
 		return Session{}, err
 	}
@@ -33,38 +33,46 @@ func (s *Service) Refresh(ctx context.Context, token string, client Client) (Ses
 		return Session{}, err
 	}
 	// The access token comes first: when it cannot be made, the refresh token is not used up.
-	next := s.refresh.successor(payload)
-	session, err := s.session(account, uid, next)
+	session, err := s.session(account, p.device, p.generation, token)
 	if err != nil {
 		return Session{}, err
 	}
-	_, err = s.Devices.Update(ctx, user, uid, func(rec *device.Record) error {
-		return s.rotate(rec, token, next, client)
+	_, err = s.Devices.Update(ctx, user, p.device, func(rec *device.Record) (err error) {
+		session.Refresh, err = s.rotate(rec, p, token, client)
+		return err
 	})
 	switch {
 	case errors.Is(err, errReuse):
-		return Session{}, s.compromised(ctx, user, uid)
+		return Session{}, s.compromised(ctx, user, p)
 	case errors.Is(err, device.ErrNotFound):
-		return Session{}, s.whyGone(user, uid)
+		return Session{}, s.whyGone(user, p)
 	case err != nil:
 		return Session{}, err
 	}
 	return session, nil
 }
 
-// rotate changes the record for a presented token, or says that the token is an old one.
-func (s *Service) rotate(rec *device.Record, token, next string, client Client) error {
-	hash, now := hashRefresh(token), s.Users.now()
-	switch s.standing(rec, hash) {
+// rotate changes the record for a presented token and returns the one to use next, or says that the token
+// is an old one.
+func (s *Service) rotate(rec *device.Record, p presented, token string, client Client) (next string, err error) {
+	now := s.Users.now()
+	next = s.refresh.successor(p.payload)
+	switch s.standing(rec, p) {
 	case current:
-		rec.Refresh = device.Refresh{Current: hashRefresh(next), Previous: hash, RotatedAt: now}
-		rec.ExpiresAt = s.expiry(rec.CreatedAt)
+		if !s.config.RefreshRotation {
+			next = token
+		} else {
+			rec.Refresh = device.Refresh{Current: hashRefresh(next), Previous: p.hash, RotatedAt: now}
+		}
+		rec.ExpiresAt = s.expiry(rec.SignedInAt)
 	case inGrace: // the successor was already made; nothing moves on
+	case signedInAgain:
+		return "", device.ErrNotFound
 	default:
-		return errReuse
+		return "", errReuse
 	}
 	rec.LastSeen, rec.LastIP = now, text(client.IP)
-	return nil
+	return next, nil
 }
 
 // standing is what a refresh token of a live device is worth.
@@ -74,48 +82,55 @@ const (
 	old     standing = iota // rotated away: using it is reuse
 	current                 // the one to use
 	inGrace                 // the one before, whose answer may have been lost
+	// signedInAgain: the device was signed in on again since. Its tokens ended then, and the one who
+	// ended them knew the password: no sign of theft.
+	signedInAgain
 )
 
-func (s *Service) standing(rec *device.Record, hash []byte) standing {
+func (s *Service) standing(rec *device.Record, p presented) standing {
 	switch {
-	case bytes.Equal(hash, rec.Refresh.Current):
+	case p.generation != rec.Tokens:
+		return signedInAgain
+	case bytes.Equal(p.hash, rec.Refresh.Current):
 		return current
-	case bytes.Equal(hash, rec.Refresh.Previous) && s.now().Sub(rec.Refresh.RotatedAt) <= s.config.RefreshGrace:
+	case bytes.Equal(p.hash, rec.Refresh.Previous) && s.now().Sub(rec.Refresh.RotatedAt) <= s.config.RefreshGrace:
 		return inGrace
 	}
 	return old
 }
 
-// live returns the owner of a device that lives, or why it does not.
-func (s *Service) live(uid uuid.UUID) (uuid.UUID, error) {
-	user, known := s.Devices.Index.Owner(uid)
-	if !known {
-		user = uuid.UUID{}
-	}
-	if _, why := s.Devices.Index.Peek(user, uid, s.now()); why != reason.OK {
+// use notes that a device is used by its refresh token, and returns its owner, or why it is refused.
+func (s *Service) use(p presented, client Client) (uuid.UUID, error) {
+	user, _ := s.Devices.Index.Owner(p.device)
+	if _, why := s.Devices.Index.Check(s.useOf(user, p, client)); why != reason.OK {
 		return user, &RefusedError{Reason: why}
 	}
 	return user, nil
 }
 
+func (s *Service) useOf(user uuid.UUID, p presented, client Client) device.Use {
+	return device.Use{User: user, Device: p.device, Generation: p.generation, From: client.IP, At: s.now()}
+}
+
 // whyGone says why a device that was live a moment ago is not any more.
-func (s *Service) whyGone(user, uid uuid.UUID) error {
-	if _, why := s.Devices.Index.Peek(user, uid, s.now()); why != reason.OK {
+func (s *Service) whyGone(user uuid.UUID, p presented) error {
+	if _, why := s.Devices.Index.Peek(s.useOf(user, p, Client{})); why != reason.OK {
 		return &RefusedError{Reason: why}
 	}
 	return &RefusedError{Reason: reason.DeviceNotRecognized}
 }
 
-func (s *Service) compromised(ctx context.Context, user, uid uuid.UUID) error {
-	err := s.end(ctx, user, uid, device.RefreshReuse)
+func (s *Service) compromised(ctx context.Context, user uuid.UUID, p presented) error {
+	err := s.end(ctx, user, p.device, p.generation, device.RefreshReuse)
 	if err != nil && !errors.Is(err, device.ErrNotFound) {
 		return err
 	}
-	return s.whyGone(user, uid)
+	return s.whyGone(user, p)
 }
 
-func (s *Service) end(ctx context.Context, user, uid uuid.UUID, why device.EndReason) error {
-	err := s.Devices.End(ctx, user, uid, why)
+// end ends a device for somebody who holds a token of generation: it leaves alone what was signed in since.
+func (s *Service) end(ctx context.Context, user, uid uuid.UUID, generation uint32, why device.EndReason) error {
+	err := s.Devices.EndTokens(ctx, user, uid, generation, why)
 	if err == nil {
 		s.journal.Ended(user, uid, why)
 	}
@@ -124,22 +139,22 @@ func (s *Service) end(ctx context.Context, user, uid uuid.UUID, why device.EndRe
 
 // VerifyRefresh returns nil for a refresh token that Refresh would answer now. It changes nothing.
 func (s *Service) VerifyRefresh(ctx context.Context, token string) error {
-	uid, _, ok := s.refresh.parse(token)
+	p, ok := s.refresh.parse(token)
 	if !ok {
 		return ErrTokenNotValid
 	}
-	user, err := s.live(uid)
-	if err != nil {
-		return err
+	user, _ := s.Devices.Index.Owner(p.device)
+	if _, why := s.Devices.Index.Peek(s.useOf(user, p, Client{})); why != reason.OK {
+		return &RefusedError{Reason: why}
 	}
-	rec, err := s.Devices.Get(ctx, user, uid)
+	rec, err := s.Devices.Get(ctx, user, p.device)
 	if errors.Is(err, device.ErrNotFound) {
-		return s.whyGone(user, uid)
+		return s.whyGone(user, p)
 	}
 	if err != nil {
 		return err
 	}
-	if s.standing(&rec, hashRefresh(token)) == old {
+	if st := s.standing(&rec, p); st != current && st != inGrace {
 		return ErrTokenNotValid
 	}
 	return nil
@@ -149,23 +164,23 @@ func (s *Service) VerifyRefresh(ctx context.Context, token string) error {
 // whose device is gone already, is no error (RFC 7009 section 2.2). Errors: *RefusedError where it cannot
 // be known, and the store's.
 func (s *Service) Revoke(ctx context.Context, token string) error {
-	uid, _, ok := s.refresh.parse(token)
+	p, ok := s.refresh.parse(token)
 	if !ok {
 		return nil
 	}
 	if why := s.Devices.Index.State(); why != reason.OK {
 		return &RefusedError{Reason: why} // an index that is not in step may not know a live device
 	}
-	user, known := s.Devices.Index.Owner(uid)
+	user, known := s.Devices.Index.Owner(p.device)
 	if !known {
 		return nil
 	}
-	return s.Logout(ctx, user, uid)
+	return s.Logout(ctx, device.Subject{User: user, Device: p.device, Generation: p.generation})
 }
 
-// Logout ends a device at its own wish. That it is gone already is no error.
-func (s *Service) Logout(ctx context.Context, user, uid uuid.UUID) error {
-	if err := s.end(ctx, user, uid, device.Logout); err != nil && !errors.Is(err, device.ErrNotFound) {
+// Logout ends the caller's device at its own wish. That it is gone already is no error.
+func (s *Service) Logout(ctx context.Context, caller device.Subject) error {
+	if err := s.end(ctx, caller.User, caller.Device, caller.Generation, device.Logout); err != nil && !errors.Is(err, device.ErrNotFound) {
 		return err
 	}
 	return nil

@@ -142,7 +142,7 @@ func TestRefreshRefused(t *testing.T) {
 		want   reason.Reason
 	}{
 		{"logged out", func(t *testing.T, g *gate, u login.User, s login.Session) {
-			if err := g.Logout(t.Context(), u.ID, s.Device); err != nil {
+			if err := g.Logout(t.Context(), caller(u, s)); err != nil {
 				t.Fatal(err)
 			}
 		}, reason.DeviceNotRecognized},
@@ -151,7 +151,7 @@ func TestRefreshRefused(t *testing.T) {
 		{"expired", func(t *testing.T, g *gate, _ login.User, _ login.Session) { g.clock.Advance(lifetime) }, reason.DeviceNotRecognized},
 		{"forgotten", func(t *testing.T, g *gate, _ login.User, _ login.Session) {
 			g.clock.Advance(lifetime)
-			if _, err := g.Devices.Sweep(t.Context(), 9); err != nil {
+			if _, err := g.Devices.Forget(t.Context(), 9); err != nil {
 				t.Fatal(err)
 			}
 		}, reason.DeviceNotRecognized},
@@ -238,7 +238,7 @@ func TestVerifyRefreshChangesNothing(t *testing.T) {
 	if _, after, err := g.store.Range(t.Context(), "", "", 1); err != nil || after != before {
 		t.Errorf("the store went from revision %d to %d, %v", before, after, err)
 	}
-	if !g.index.LastSeen(s.Device).IsZero() {
+	if at, _ := g.index.LastUse(s.Device); !at.Equal(g.clock.Now().Add(-time.Hour)) { // the refresh
 		t.Error("it left a trace in the index")
 	}
 }
@@ -298,7 +298,7 @@ func TestRevokeTooEarly(t *testing.T) {
 	g.user(t, "alice")
 	s := g.signIn(t, "alice")
 	early, err := login.Open(context.Background(), login.Options{
-		Store: g.store, Users: g.Users, Devices: &device.Registry{Store: g.store, Index: device.NewIndex(keep), Now: g.clock.Now, Keep: keep},
+		Store: g.store, Users: g.Users, Devices: &device.Registry{Store: g.store, Index: device.NewIndex(keep, device.IPChange{}), Now: g.clock.Now, Keep: keep},
 		Config: noLimit, Now: g.clock.Now, Rand: newRandomness(2), Journal: g.journal,
 	})
 	if err != nil {

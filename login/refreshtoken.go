@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 
 // A refresh token is "dgr_" and the unpadded base64url form of
 //
-//	device_uid (16) | secret (32) | tag (16)
+//	device_uid (16) | token generation of the device (4) | secret (32) | tag (16)
 //
 // The tag is a MAC under a key of the store: without it anybody who knows a device_uid could invent a
 // token, have it taken for an old one that is used again, and so sign the owner out. The successor's
@@ -26,9 +27,10 @@ import (
 const (
 	refreshPrefix = "dgr_"
 	refreshKeyKey = "m/refresh_key"
+	headSize      = len(uuid.UUID{}) + 4
 	secretSize    = 32
 	tagSize       = 16
-	payloadSize   = len(uuid.UUID{}) + secretSize
+	payloadSize   = headSize + secretSize
 )
 
 // refreshKey makes, recognises and succeeds refresh tokens.
@@ -70,38 +72,47 @@ func (k refreshKey) token(payload []byte) string {
 	return refreshPrefix + base64.RawURLEncoding.EncodeToString(tagged)
 }
 
-// first returns a new device's first refresh token.
-func (k refreshKey) first(device uuid.UUID, random io.Reader) (string, error) {
+// first returns the first refresh token of one token generation of a device.
+func (k refreshKey) first(device uuid.UUID, generation uint32, random io.Reader) (string, error) {
 	payload := make([]byte, payloadSize)
 	copy(payload, device[:])
-	if _, err := io.ReadFull(random, payload[len(device):]); err != nil {
+	binary.BigEndian.PutUint32(payload[len(device):], generation)
+	if _, err := io.ReadFull(random, payload[headSize:]); err != nil {
 		return "", fmt.Errorf("making a refresh token: %w", err)
 	}
 	return k.token(payload), nil
 }
 
-// parse returns the payload of a token that this store has made, whatever has become of it since. Exactly
-// one spelling of each is recognised.
-func (k refreshKey) parse(token string) (device uuid.UUID, payload []byte, ok bool) {
+// presented is a refresh token that this store has made, whatever has become of it since.
+type presented struct {
+	device     uuid.UUID
+	generation uint32
+	payload    []byte
+	hash       []byte // as records keep it
+}
+
+// parse recognises a token that this store has made; exactly one spelling of each.
+func (k refreshKey) parse(token string) (p presented, ok bool) {
 	encoded, found := strings.CutPrefix(token, refreshPrefix)
 	if !found || len(encoded) != base64.RawURLEncoding.EncodedLen(payloadSize+tagSize) {
-		return device, nil, false
+		return presented{}, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil || len(b) != payloadSize+tagSize {
-		return device, nil, false
+		return presented{}, false
 	}
-	payload = b[:payloadSize]
+	payload := b[:payloadSize]
 	if !hmac.Equal(k.mac("devicegate refresh tag 1\x00", payload)[:tagSize], b[payloadSize:]) {
-		return device, nil, false
+		return presented{}, false
 	}
-	copy(device[:], payload)
-	return device, payload, true
+	p = presented{generation: binary.BigEndian.Uint32(payload[len(p.device):]), payload: payload, hash: hashRefresh(token)}
+	copy(p.device[:], payload)
+	return p, true
 }
 
 // successor returns the one token that follows the one with payload.
 func (k refreshKey) successor(payload []byte) string {
-	next := append([]byte{}, payload[:len(uuid.UUID{})]...)
+	next := append([]byte{}, payload[:headSize]...)
 	return k.token(append(next, k.mac("devicegate refresh successor 1\x00", payload)...))
 }
 

@@ -108,7 +108,7 @@ func TestOnlyHashesAreKept(t *testing.T) {
 	var needles [][]byte
 	for range 3 {
 		b := raw(t, s.Refresh)
-		for _, part := range [][]byte{[]byte(s.Refresh[4:]), b[16:48], b[48:]} {
+		for _, part := range [][]byte{[]byte(s.Refresh[4:]), b[20:52], b[52:]} {
 			needles = append(needles, part, []byte(hex.EncodeToString(part)), []byte(base64.StdEncoding.EncodeToString(part)), []byte(base64.RawURLEncoding.EncodeToString(part)))
 		}
 		s = g.refresh(t, s.Refresh)
@@ -141,10 +141,10 @@ func TestTokensDiffer(t *testing.T) {
 			if id, _ := uuid.FromBytes(b[:16]); id != s.Device {
 				t.Errorf("the token of %v says %v", s.Device, id)
 			}
-			if secrets[string(b[16:48])] {
+			if secrets[string(b[20:52])] {
 				t.Error("two tokens have one secret")
 			}
-			secrets[string(b[16:48])] = true
+			secrets[string(b[20:52])] = true
 			s = g.refresh(t, s.Refresh)
 		}
 	}
@@ -187,7 +187,7 @@ func FuzzRefreshToken(f *testing.F) {
 		f.Add(seed)
 	}
 	store := dbtest.New(f)
-	index := device.NewIndex(keep)
+	index := device.NewIndex(keep, device.IPChange{})
 	service, err := login.Open(f.Context(), login.Options{
 		Store: store, Devices: &device.Registry{Store: store, Index: index}, Config: noLimit, Rand: newRandomness(1),
 	})

@@ -48,7 +48,9 @@ type Tokens interface {
 type Config struct {
 	RefreshLifetime time.Duration // from the last refresh
 	MaxLifetime     time.Duration // from the sign-in; 0 = none
+	RefreshRotation bool          // false: a refresh token stays the same, and reuse cannot be seen
 	RefreshGrace    time.Duration // how long the previous refresh token answers with the same successor
+	ReuseKnown      bool          // a sign-in that proves its device keeps it
 	Limits          device.Limits
 }
 
@@ -68,6 +70,7 @@ type Service struct {
 // Journal is told of every sign-in attempt and every end of a device, after it is decided.
 type Journal interface {
 	SignIn(Attempt)
+	// Ended is told of the end of a device; the zero device stands for all of the user's at once.
 	Ended(user, device uuid.UUID, why device.EndReason)
 }
 
@@ -89,6 +92,7 @@ const (
 	WrongPassword  AttemptReason = "wrong_password"
 	DisabledUser   AttemptReason = "inactive_account"
 	Busy           AttemptReason = "busy"
+	TooManyDevices AttemptReason = "max_devices"
 	StoreFailed    AttemptReason = "store_unavailable"
 	NothingDecided AttemptReason = ""
 )
@@ -126,25 +130,26 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 
 // Session is what a client gets for a sign-in or a refresh.
 type Session struct {
+	Cookie    string // after a sign-in over https: proves the device at its next sign-in; else empty
 	Access    string
 	Refresh   string
 	Device    uuid.UUID
 	ExpiresIn time.Duration // of the access token
 }
 
-func (s *Service) session(u User, dev uuid.UUID, refresh string) (Session, error) {
-	access, expiresIn, err := s.tokens.Issue(device.Subject{User: u.ID, Device: dev, Name: u.Name, Roles: u.Roles})
+func (s *Service) session(u User, dev uuid.UUID, generation uint32, refresh string) (Session, error) {
+	access, expiresIn, err := s.tokens.Issue(device.Subject{User: u.ID, Device: dev, Generation: generation, Name: u.Name, Roles: u.Roles})
 	if err != nil {
 		return Session{}, err
 	}
 	return Session{Access: access, Refresh: refresh, Device: dev, ExpiresIn: expiresIn}, nil
 }
 
-// expiry returns when a device signed in at created and refreshed now ends.
-func (s *Service) expiry(created time.Time) time.Time {
+// expiry returns when a device that last signed in at signedIn and is refreshed now ends.
+func (s *Service) expiry(signedIn time.Time) time.Time {
 	end := s.Users.now().Add(s.config.RefreshLifetime)
 	if s.config.MaxLifetime > 0 {
-		if last := created.Add(s.config.MaxLifetime); last.Before(end) {
+		if last := signedIn.Add(s.config.MaxLifetime); last.Before(end) {
 			return last
 		}
 	}

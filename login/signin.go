@@ -21,11 +21,16 @@ type SignIn struct {
 	Password   string
 	DeviceName string // what the app calls the device; may be empty
 	Client     Client
+	// Refresh and Cookie may prove that the client is a known device of the same user. What proves none
+	// is ignored, and tells nothing.
+	Refresh, Cookie string
+	// Secure says that the request came over https, so that a cookie may be set.
+	Secure bool
 }
 
 // SignIn checks the password, makes a device and ends those over the user's limit, in one transaction.
 // When it has returned without an error, all of that is kept and every check knows it. Errors:
-// ErrNoActiveAccount, ErrBusy, and the store's.
+// ErrNoActiveAccount, ErrBusy, device.ErrMaxDevices, and the store's.
 func (s *Service) SignIn(ctx context.Context, in SignIn) (Session, error) {
 	attempt := Attempt{NameTried: in.Name, Client: in.Client}
 	session, err := s.signIn(ctx, in, &attempt)
@@ -84,33 +89,53 @@ func (s *Service) prove(ctx context.Context, password string, u User, attempt *A
 // addDevice is the transaction of a sign-in. It holds only if the account is still as it was read: not
 // disabled meanwhile, with the same roles and the same password.
 func (s *Service) addDevice(ctx context.Context, in SignIn, u User, entry db.Entry, attempt *Attempt) (Session, error) {
-	uid, err := uuid.NewRandomFromReader(s.rand)
-	if err != nil {
-		return Session{}, fmt.Errorf("making a device_uid: %w", err)
-	}
-	refresh, err := s.refresh.first(uid, s.rand)
+	n, session, err := s.newDevice(in, u)
 	if err != nil {
 		return Session{}, err
 	}
-	now := s.now()
 	u.LastSignInAt = s.Users.now()
 	guard := db.Txn{If: []db.Condition{db.Unchanged(entry)}, Writes: []db.Write{db.Put(entry.Key, u.encode())}}
-	// The token comes first: when it cannot be made, nobody is put out for a sign-in that fails.
-	session, err := s.session(u, uid, refresh)
-	if err != nil {
-		return Session{}, err
-	}
-	_, out, err := s.Devices.Add(ctx, device.New{
-		UID: uid, User: u.ID, Generation: u.Generation,
-		Name: in.DeviceName, UserAgent: cut(in.Client.UserAgent, device.MaxUserAgent), IPAddress: text(in.Client.IP),
-		ExpiresAt: s.expiry(now), Refresh: hashRefresh(refresh),
-	}, s.config.Limits.For(u.Roles), guard)
+	rec, out, err := s.Devices.Add(ctx, n, s.config.Limits.For(u.Roles), guard)
 	for _, old := range out {
 		s.journal.Ended(u.ID, old.UID, device.Replaced)
 	}
+	if errors.Is(err, device.ErrMaxDevices) {
+		attempt.Reason = TooManyDevices
+	}
 	if err != nil {
 		return Session{}, err
 	}
-	attempt.Device, attempt.Reason = uid, SignedIn
-	return session, nil
+	attempt.Device, attempt.Reason = rec.UID, SignedIn
+	return *session, nil
+}
+
+// newDevice describes the device of a sign-in. session is filled when the registry has chosen the device
+// and asks for its tokens: before anything is written, so that nobody is put out for a sign-in whose
+// tokens cannot be made.
+func (s *Service) newDevice(in SignIn, u User) (device.New, *Session, error) {
+	uid, err := uuid.NewRandomFromReader(s.rand)
+	if err != nil {
+		return device.New{}, nil, fmt.Errorf("making a device_uid: %w", err)
+	}
+	cookie, cookieHash, err := s.newCookie(in.Secure)
+	if err != nil {
+		return device.New{}, nil, err
+	}
+	agent := cut(in.Client.UserAgent, device.MaxUserAgent)
+	session := &Session{}
+	n := device.New{
+		UID: uid, User: u.ID, Generation: u.Generation, Name: in.DeviceName, Guess: device.GuessName(agent),
+		UserAgent: agent, IPAddress: text(in.Client.IP), Cookie: cookieHash,
+		Proves: s.proof(in), Expires: s.expiry,
+	}
+	n.Issue = func(device uuid.UUID, generation uint32) ([]byte, error) {
+		refresh, err := s.refresh.first(device, generation, s.rand)
+		if err != nil {
+			return nil, err
+		}
+		*session, err = s.session(u, device, generation, refresh)
+		session.Cookie = cookie
+		return hashRefresh(refresh), err
+	}
+	return n, session, nil
 }

@@ -30,17 +30,17 @@ func TestSignIn(t *testing.T) {
 	if s.Device.Version() != 4 || s.Device.Variant() != uuid.RFC4122 {
 		t.Errorf("the device_uid %v is no UUIDv4", s.Device)
 	}
-	if s.Access != "access "+s.Device.String() || s.ExpiresIn != keep || !login.IsRefreshToken(s.Refresh) {
+	if caller(u, s).Device != s.Device || s.ExpiresIn != keep || !login.IsRefreshToken(s.Refresh) {
 		t.Errorf("session = %+v", s)
 	}
-	who, why := g.index.Check(u.ID, s.Device, g.clock.Now())
-	if diff := cmp.Diff(device.Subject{User: u.ID, Device: s.Device, Name: "Alice", Roles: []string{"staff"}}, who); why != reason.OK || diff != "" {
+	who, why := g.index.Check(g.use(u, s))
+	if diff := cmp.Diff(device.Subject{User: u.ID, Device: s.Device, Generation: 1, Name: "Alice", Roles: []string{"staff"}}, who); why != reason.OK || diff != "" {
 		t.Errorf("the check answers %v, -want +got:\n%s", why, diff)
 	}
 	now := g.clock.Now()
 	want := device.Record{
 		Schema: 1, UID: s.Device, User: u.ID, Name: "a phone", UserAgent: "test/1", IPAddress: "192.0.2.7", LastIP: "192.0.2.7",
-		CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(lifetime), Ordinal: 1, Generation: 1, CanUpdateOthers: true, CanDeleteOthers: true,
+		CreatedAt: now, SignedInAt: now, LastSeen: now, Tokens: 1, ExpiresAt: now.Add(lifetime), Ordinal: 1, Generation: 1, CanUpdateOthers: true, CanDeleteOthers: true,
 	}
 	if diff := cmp.Diff([]device.Record{want}, g.live(t, u), cmpopts.IgnoreFields(device.Record{}, "Refresh")); diff != "" {
 		t.Errorf("records -want +got:\n%s", diff)

@@ -25,12 +25,16 @@ var (
 
 // User is one account as it is stored. Times are UTC, to the millisecond.
 type User struct {
-	Schema       int       `json:"schema"`
-	ID           uuid.UUID `json:"id"`
-	Name         string    `json:"name"`  // as typed
-	Roles        []string  `json:"roles"` // in the order they were given, none twice
-	Disabled     bool      `json:"disabled"`
-	Generation   uint32    `json:"generation"` // raised to end every device at once
+	Schema     int       `json:"schema"`
+	ID         uuid.UUID `json:"id"`
+	Name       string    `json:"name"`  // as typed
+	Roles      []string  `json:"roles"` // in the order they were given, none twice
+	Disabled   bool      `json:"disabled"`
+	Generation uint32    `json:"generation"` // raised to end every device at once
+
+	Ended   device.EndReason `json:"ended,omitzero"` // why it was raised last
+	EndedAt time.Time        `json:"ended_at,omitzero"`
+
 	PasswordHash string    `json:"password_hash"`
 	CreatedAt    time.Time `json:"created_at"`
 	LastSignInAt time.Time `json:"last_sign_in_at,omitzero"`
@@ -67,9 +71,16 @@ func decodeUser(e db.Entry) (User, error) {
 	return u, nil
 }
 
-func (u User) rowWrite(ended device.EndReason, at time.Time) db.Write {
-	row := device.UserRow{Disabled: u.Disabled, Generation: u.Generation, Ended: ended, EndedAt: at, Name: u.Name, Roles: u.Roles}
+// rowWrite writes what checks know of the account.
+func (u User) rowWrite() db.Write {
+	row := device.UserRow{Disabled: u.Disabled, Generation: u.Generation, Ended: u.Ended, EndedAt: u.EndedAt, Name: u.Name, Roles: u.Roles}
 	return db.Put(device.UserRowKey(u.ID), row.Encode())
+}
+
+// raise ends every device of the user: those that signed in before are of a lower generation from now on.
+func (u *User) raise(why device.EndReason, now time.Time) {
+	u.Generation++
+	u.Ended, u.EndedAt = why, now
 }
 
 // Check says what is wrong with a name and roles before anything is computed for them; nil when nothing.
@@ -103,7 +114,7 @@ func (us *Users) Create(ctx context.Context, name string, roles []string, passwo
 		Writes: []db.Write{
 			db.Put(nameKey(name), []byte(id.String())),
 			db.Put(userKey(id), u.encode()),
-			u.rowWrite(0, time.Time{}),
+			u.rowWrite(),
 		},
 	})
 	if errors.Is(err, db.ErrConflict) {
@@ -170,28 +181,49 @@ func (us *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]User, 
 	return users, nil
 }
 
-// SetDisabled disables or enables an account. Disabling ends every device of the user, in one write;
-// enabling brings none back.
-func (us *Users) SetDisabled(ctx context.Context, id uuid.UUID, disabled bool) (User, error) {
+// change reads an account, lets edit change it and name more conditions and writes, and has commit write
+// all of it with the account's row; again when somebody else changed the account, or what commit works
+// on, meanwhile. It writes also where nothing changed: whoever has just written the same may not be
+// answered yet, and checks know it only then.
+func (us *Users) change(ctx context.Context, id uuid.UUID, edit func(*User) (db.Txn, error), commit func(User, db.Txn) error) (User, error) {
 	for range maxRetries {
 		u, e, err := us.byID(ctx, id)
 		if err != nil {
-			return u, err
+			return User{}, err
 		}
-		txn := db.Txn{If: []db.Condition{db.Unchanged(e)}}
-		if u.Disabled != disabled {
-			u.Disabled = disabled
-			if disabled {
-				u.Generation++
-			}
-			txn.Writes = []db.Write{db.Put(e.Key, u.encode()), u.rowWrite(device.InactiveAccount, us.now())}
+		more, err := edit(&u)
+		if err != nil {
+			return User{}, err
 		}
-		// Also with nothing to write: the one who has just written it may not be answered yet, and
-		// checks know it only then.
-		_, err = us.Store.Commit(ctx, txn)
-		if !errors.Is(err, db.ErrConflict) {
+		txn := u.txn(db.Txn{If: append([]db.Condition{db.Unchanged(e)}, more.If...), Writes: more.Writes})
+		if err := commit(u, txn); !errors.Is(err, db.ErrConflict) {
 			return u, err
 		}
 	}
 	return User{}, fmt.Errorf("gave up after %d tries: %w", maxRetries, db.ErrUnavailable)
+}
+
+// txn writes the account and its row beside more.
+func (u User) txn(more db.Txn) db.Txn {
+	return db.Txn{If: more.If, Writes: append([]db.Write{db.Put(userKey(u.ID), u.encode()), u.rowWrite()}, more.Writes...)}
+}
+
+// commit writes a changed account as it is.
+func (us *Users) commit(ctx context.Context) func(User, db.Txn) error {
+	return func(_ User, txn db.Txn) error {
+		_, err := us.Store.Commit(ctx, txn)
+		return err
+	}
+}
+
+// SetDisabled disables or enables an account. Disabling ends every device of the user, in one write;
+// enabling brings none back.
+func (us *Users) SetDisabled(ctx context.Context, id uuid.UUID, disabled bool) (User, error) {
+	return us.change(ctx, id, func(u *User) (db.Txn, error) {
+		if disabled && !u.Disabled {
+			u.raise(device.InactiveAccount, us.now())
+		}
+		u.Disabled = disabled
+		return db.Txn{}, nil
+	}, us.commit(ctx))
 }

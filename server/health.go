@@ -7,14 +7,21 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"google.golang.org/grpc/health"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
+	"devicegate/clientaddr"
+	"devicegate/device"
 	"devicegate/envoy"
 	"devicegate/problem"
+	"devicegate/reason"
 )
 
 // operations is the handler of the operations listener: /healthz, /readyz, /metrics, never more.
@@ -53,19 +60,47 @@ func writeStatus(w http.ResponseWriter, status int, body map[string]string) {
 }
 
 // setHealth tells gRPC health what Ready says.
-func (s *Server) setHealth(status *health.Server) {
+func (s *Server) setHealth() {
 	serving := healthpb.HealthCheckResponse_NOT_SERVING
 	if s.Ready() == nil {
 		serving = healthpb.HealthCheckResponse_SERVING
 	}
-	status.SetServingStatus("", serving)
-	status.SetServingStatus(envoy.ServiceName, serving)
+	// Setting it wakes every watcher, also to the same.
+	if last := s.served.Swap(int32(serving)); last != int32(serving) {
+		s.grpcHealth.SetServingStatus("", serving)
+		s.grpcHealth.SetServingStatus(envoy.ServiceName, serving)
+	}
 }
+
+// watchers lets only those watch gRPC health who may ask, and no longer than the service serves: a watch has
+// no end of its own, and an orderly stop would wait for it. Nothing else here is a stream.
+func (s *Server) watchers(serving context.Context) grpc.StreamServerInterceptor {
+	allowed := clientaddr.Trusted(s.config.Checks.AllowedPeers)
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		p, ok := peer.FromContext(stream.Context())
+		if !ok || p.Addr.Network() != "unix" && !allowed.Contains(clientaddr.OfConn(p.Addr.String())) {
+			return status.Error(codes.PermissionDenied, reason.PeerNotAllowed.String())
+		}
+		ctx, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(serving, cancel)()
+		return handle(srv, boundStream{stream, ctx})
+	}
+}
+
+// boundStream is a stream with a context that ends earlier.
+type boundStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context returns the stream's context.
+func (b boundStream) Context() context.Context { return b.ctx }
 
 // healthInterval is how soon gRPC health follows.
 const healthInterval = 250 * time.Millisecond
 
-func (s *Server) followHealth(ctx context.Context, status *health.Server) {
+func (s *Server) followHealth(ctx context.Context) {
 	tick := time.NewTicker(healthInterval)
 	defer tick.Stop()
 	for {
@@ -73,7 +108,7 @@ func (s *Server) followHealth(ctx context.Context, status *health.Server) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.setHealth(status)
+			s.setHealth()
 		}
 	}
 }
@@ -84,27 +119,44 @@ const (
 	sweepBatch    = 100
 )
 
-// housekeeping removes what is over, and closes the log's seconds.
+// flushInterval bounds how much of when devices were last seen a crash can lose.
+const flushInterval = 5 * time.Second
+
+// housekeeping removes what is over, writes down when devices were seen, ends those that must end for their
+// change of address, and closes the log's seconds.
 func (s *Server) housekeeping(ctx context.Context) {
-	second, minute := time.NewTicker(time.Second), time.NewTicker(sweepInterval)
+	second, flush, minute := time.NewTicker(time.Second), time.NewTicker(flushInterval), time.NewTicker(sweepInterval)
 	defer second.Stop()
+	defer flush.Stop()
 	defer minute.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			s.flush(context.WithoutCancel(ctx)) // what the last requests left
 			s.journal.Flush()
 			return
 		case <-second.C:
 			s.journal.Flush()
+		case <-flush.C:
+			s.flush(ctx)
+		case <-s.index.Urgent():
+			s.flush(ctx)
 		case <-minute.C:
 			s.sweep(ctx)
 		}
 	}
 }
 
+func (s *Server) flush(ctx context.Context) {
+	err := s.login.Devices.Flush(ctx, func(user, dev uuid.UUID) { s.journal.Ended(user, dev, device.IPChanged) })
+	if err != nil {
+		s.log.Warn().Err(err).Msg("writing when devices were last seen")
+	}
+}
+
 func (s *Server) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		n, err := s.login.Devices.Sweep(ctx, sweepBatch)
+		n, err := s.login.Devices.Forget(ctx, sweepBatch)
 		if err != nil {
 			s.log.Warn().Err(err).Msg("sweeping ended devices")
 			return

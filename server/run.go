@@ -13,7 +13,6 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
@@ -29,6 +28,11 @@ const (
 	requestTimeout = 30 * time.Second
 	idleTimeout    = 5 * time.Minute
 	maxHeaderBytes = 256 << 10
+	// maxCheckBytes is far above what Envoy sends, with a request's body or without: gRPC answers a larger
+	// message with an error, and an error is what failure_mode_allow turns into "allow".
+	maxCheckBytes = 64 << 20
+	// maxStreams bounds the calls under way on one connection; Envoy waits with more.
+	maxStreams = 1024
 	// streamWorkers covers the checks under way at once; beyond it gRPC starts a goroutine for each.
 	streamWorkers = 256
 )
@@ -48,6 +52,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		if err := s.Fill(ctx); err != nil {
 			return err
 		}
+		s.setHealth()
 		s.log.Info().Str("version", s.version).Msg("ready")
 		if ready != nil {
 			ready()
@@ -172,7 +177,7 @@ func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener)
 func (s *Server) httpServer(name string, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog(s.log, name),
+		WriteTimeout: requestTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog(s.log, name),
 		DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with 200, which is what allows
 	}
 }
@@ -205,11 +210,12 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 		// Left alone, gRPC hangs up on an Envoy that keeps its connection alive more often than every
 		// five minutes, and a check that fails for it passes with failure_mode_allow.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveEvery, PermitWithoutStream: true}),
+		grpc.MaxRecvMsgSize(maxCheckBytes), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StreamInterceptor(s.watchers(end.serving)),
 	)
 	envoy.Register(server, s.authz, s.config.Checks.GRPC.Policy, s.panicked)
-	status := health.NewServer()
-	s.setHealth(status)
-	healthpb.RegisterHealthServer(server, status)
+	s.setHealth()
+	healthpb.RegisterHealthServer(server, s.grpcHealth)
 	g.Go(func() error {
 		// A stop that comes before Serve is an orderly end as well.
 		if err := server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
@@ -217,9 +223,9 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 		}
 		return nil
 	})
-	g.Go(func() error { s.followHealth(end.serving, status); return nil })
+	g.Go(func() error { s.followHealth(end.serving); return nil })
 	end.drains(g, func() error {
-		status.Shutdown()
+		s.grpcHealth.Shutdown()
 		stop := time.AfterFunc(s.config.ShutdownTimeout, server.Stop)
 		defer stop.Stop()
 		server.GracefulStop()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"google.golang.org/grpc/health"
 
 	"devicegate/api"
 	"devicegate/authz"
@@ -26,9 +27,6 @@ import (
 	"devicegate/reason"
 	"devicegate/token"
 )
-
-// refreshGrace is how long the previous refresh token answers with its successor again.
-const refreshGrace = 30 * time.Second
 
 // Server is one gate. Open makes it, Run serves until its context ends, Close releases what Open took.
 type Server struct {
@@ -47,7 +45,10 @@ type Server struct {
 	hasher   password.Hasher
 	closers  []func() error
 
-	stopping atomic.Bool // Run drains and will end
+	stopping atomic.Bool  // Run drains and will end
+	served   atomic.Int32 // what gRPC health was told last
+
+	grpcHealth *health.Server
 
 	mu        sync.Mutex
 	addresses map[string]string
@@ -71,7 +72,7 @@ func WithClock(now func() time.Time) Option { return func(srv *Server) { srv.now
 // Open opens the store and puts the services together; nothing listens yet. On an error everything it
 // opened is closed again. config is not to be changed afterwards.
 func Open(ctx context.Context, cfg *config.Config, log zerolog.Logger, options ...Option) (*Server, error) {
-	s := &Server{config: cfg, log: log, now: time.Now, version: "unknown", addresses: map[string]string{}}
+	s := &Server{config: cfg, log: log, now: time.Now, version: "unknown", addresses: map[string]string{}, grpcHealth: health.NewServer()}
 	for _, o := range options {
 		o(s)
 	}
@@ -93,7 +94,7 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.registry = prometheus.NewRegistry()
 	s.journal = journal.New(s.log, s.config.Log.AllowedSample, s.registry)
-	s.index = device.NewIndex(s.keep())
+	s.index = device.NewIndex(s.keep(), s.ipChange())
 	s.registerMetrics()
 	if err := s.openLogin(ctx); err != nil {
 		return err
@@ -160,20 +161,47 @@ func (s *Server) openLogin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d := s.config.Devices
+	t, d := s.config.Tokens, s.config.Devices
 	s.login, err = login.Open(ctx, login.Options{
 		Store:     s.store,
 		Users:     &login.Users{Store: s.store, Now: s.now, Rand: rand.Reader, EncodeHeader: authz.EncodeValue},
-		Devices:   &device.Registry{Store: s.store, Index: s.index, Now: s.now, Keep: s.keep()},
+		Devices:   s.devices(),
 		Passwords: s.hasher,
-		Tokens:    issuing{issuer: issuer, lifetime: s.config.Tokens.AccessLifetime},
+		Tokens:    issuing{issuer: issuer, lifetime: t.AccessLifetime},
 		Config: login.Config{
-			RefreshLifetime: s.config.Tokens.RefreshLifetime, MaxLifetime: d.MaxLifetime, RefreshGrace: refreshGrace,
-			Limits: device.Limits{Max: d.MaxDevices, ByRole: d.MaxDevicesByRole, Hard: d.HardLimit},
+			RefreshLifetime: t.RefreshLifetime, MaxLifetime: d.MaxLifetime,
+			RefreshRotation: t.RefreshRotation, RefreshGrace: t.RefreshGrace, ReuseKnown: d.ReuseKnownDevice,
+			Limits: device.Limits{Max: d.MaxDevices, ByRole: d.MaxDevicesByRole, Hard: d.HardLimit, On: onLimit[d.OnLimit]},
 		},
 		Now: s.now, Rand: rand.Reader, Journal: s.journal,
 	})
 	return err
+}
+
+var onLimit = map[string]device.OnLimit{
+	config.EvictLeastRecent: device.EvictLeastRecent,
+	config.EvictOldest:      device.EvictOldest,
+	config.RefuseSignIn:     device.Refuse,
+}
+
+func (s *Server) devices() *device.Registry {
+	d := s.config.Devices
+	return &device.Registry{
+		Store: s.store, Index: s.index, Now: s.now, Keep: s.keep(),
+		Rules: device.Rules{
+			AllowDelete: d.AllowDelete, AllowUpdate: d.AllowUpdate,
+			DeleteDelay: d.DeleteDelay, UpdateDelay: d.UpdateDelay, SeniorityDelay: d.SeniorityDelay,
+		},
+		CanUpdateOthers: d.DefaultCanUpdateOthers, CanDeleteOthers: d.DefaultCanDeleteOthers,
+	}
+}
+
+func (s *Server) ipChange() device.IPChange {
+	c := s.config.Devices.IPChange
+	return device.IPChange{
+		Note: c.Action == config.IPChangeNote, Revoke: c.Action == config.IPChangeRevoke,
+		Window: c.Window, Exempt: c.Exempt, Told: s.journal.AddressChanged,
+	}
 }
 
 // issuing gives the login service the issuer in its own words.
@@ -183,7 +211,7 @@ type issuing struct {
 }
 
 func (i issuing) Issue(s device.Subject) (string, time.Duration, error) {
-	raw, _, err := i.issuer.Issue(token.Subject{User: s.User, Device: s.Device, Username: s.Name, Roles: s.Roles})
+	raw, _, err := i.issuer.Issue(token.Subject{User: s.User, Device: s.Device, Generation: s.Generation, Username: s.Name, Roles: s.Roles})
 	return raw, i.lifetime, err
 }
 

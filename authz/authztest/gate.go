@@ -7,9 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -86,9 +84,7 @@ func (f forced) State() reason.Reason {
 var _ authz.Devices = forced{}
 
 // Check is the index's own.
-func (f forced) Check(user, dev uuid.UUID, now time.Time) (device.Subject, reason.Reason) {
-	return f.Index.Check(user, dev, now)
-}
+func (f forced) Check(use device.Use) (device.Subject, reason.Reason) { return f.Index.Check(use) }
 
 // Counted returns every series of devicegate_checks_total that is not zero, as adapter outcome reason.
 func (g *Gate) Counted(tb testing.TB) map[string]float64 {

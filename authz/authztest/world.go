@@ -77,7 +77,7 @@ func NewWorld(tb testing.TB) *World {
 	store := dbtest.New(tb)
 	keys, err := token.OpenKeyring(tb.Context(), store, clock, rand.Reader)
 	must(tb, err)
-	w := &World{index: device.NewIndex(keep)}
+	w := &World{index: device.NewIndex(keep, device.IPChange{})}
 	w.verifier, err = token.NewVerifier(config(), keys, clock)
 	must(tb, err)
 	// The feed ends with the test's store; ended too early it would answer store_unavailable.
@@ -119,8 +119,10 @@ func (m maker) person(name, encoded string, roles ...string) Person {
 	u, err := m.users.Create(m.tb.Context(), name, roles, "")
 	must(m.tb, err)
 	rec, _, err := m.registry.Add(m.tb.Context(), device.New{
-		UID: uuid.New(), User: u.ID, Generation: u.Generation, ExpiresAt: now.Add(30 * 24 * time.Hour), Refresh: make([]byte, 32),
-	}, 10, noGuard)
+		UID: uuid.New(), User: u.ID, Generation: u.Generation,
+		Expires: func(signedIn time.Time) time.Time { return signedIn.Add(30 * 24 * time.Hour) },
+		Issue:   func(uuid.UUID, uint32) ([]byte, error) { return make([]byte, 32), nil },
+	}, device.Limit{Count: 10}, noGuard)
 	must(m.tb, err)
 	p := Person{User: u, Device: rec.UID, Encoded: encoded}
 	p.Token = m.issue(config(), now, p.User.ID, p.Device)

@@ -43,6 +43,9 @@ func dialing(address config.Address) http.RoundTripper {
 // openAdmin connects to the running service, or opens the file.
 func openAdmin(ctx context.Context, cfg *config.Config) (*admin, error) {
 	socket := config.Address{Network: "unix", Addr: cfg.AdminSocket()}
+	if err := ownSocket(socket.Addr); err != nil {
+		return nil, err
+	}
 	conn, err := net.Dial(socket.Network, socket.Addr)
 	if err == nil {
 		_ = conn.Close()

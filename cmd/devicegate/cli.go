@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -47,7 +48,10 @@ Put it to work:    devicegate user add alice && devicegate serve`,
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(_ *cobra.Command, args []string) error {
+			if i := slices.IndexFunc(args, func(a string) bool { return !utf8.ValidString(a) }); i >= 0 {
+				return &usageError{fmt.Sprintf("%q is not UTF-8: say it in a terminal whose character set is UTF-8", args[i])}
+			}
 			if !slices.Contains([]string{"table", "json"}, c.output) {
 				return &usageError{fmt.Sprintf("--output %s: it is table or json", c.output)}
 			}
@@ -60,7 +64,7 @@ Put it to work:    devicegate user add alice && devicegate serve`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(c.demo(), c.serve(), c.user(), c.configCommand(), c.healthcheck(), c.version())
+	root.AddCommand(c.demo(), c.serve(), c.user(), c.device(), c.configCommand(), c.healthcheck(), c.version())
 	c.own(root)
 	return root
 }

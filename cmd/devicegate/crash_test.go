@@ -40,6 +40,7 @@ type known struct {
 // TestKill kills the service at random moments while it works. Whatever it had acknowledged must hold
 // after the next start, and an unanswered refresh can be sent again.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const rounds = 8
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

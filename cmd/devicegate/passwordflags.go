@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -20,7 +21,7 @@ func (p *passwordFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&p.generate, "generate", false, "make a password and print it once")
 }
 
-// read returns the password, or nil when the service is to make one.
+// read returns the password, or nil when one is to be made.
 func (p *passwordFlags) read(c *cli) (*string, error) {
 	switch {
 	case p.stdin && p.generate:
@@ -45,6 +46,9 @@ func readLine(r io.Reader) (*string, error) {
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 	if line == "" {
 		return nil, &usageError{"--password-stdin: standard input is empty"}
+	}
+	if !utf8.ValidString(line) {
+		return nil, &usageError{"--password-stdin: standard input is not UTF-8; as another text than the one meant, the password would never match"}
 	}
 	return &line, nil
 }

@@ -23,7 +23,7 @@ listens there, on the closed file.`,
 		Args: args(cobra.ArbitraryArgs),
 		RunE: helpOnly,
 	}
-	cmd.AddCommand(c.userAdd(), c.userList(), c.userShow(),
+	cmd.AddCommand(c.userAdd(), c.userList(), c.userShow(), c.userRole(), c.userPassword(),
 		c.userSwitch("disable", "Disable an account and end all its devices", true),
 		c.userSwitch("enable", "Enable an account again; ended devices do not come back", false))
 	return cmd
@@ -199,20 +199,15 @@ func (c *cli) userSwitch(word, short string, disabled bool) *cobra.Command {
 		Short: short,
 		Args:  args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return c.withAdmin(cmd.Context(), func(a *admin) error {
-				u, err := findUser(cmd.Context(), a, names[0])
-				if err != nil {
+			return c.changeUser(cmd.Context(), names[0],
+				func(api.User) api.UserUpdate { return api.UserUpdate{Disabled: &disabled} },
+				func(u api.User) error {
+					if c.output == "json" {
+						return c.printJSON(u)
+					}
+					_, err := fmt.Fprintf(c.stdout, "The account %s is %s.\n", u.Name, state(u))
 					return err
-				}
-				if err := a.call(cmd.Context(), http.MethodPatch, "/admin/users/"+u.Id, api.UserUpdate{Disabled: &disabled}, &u); err != nil {
-					return err
-				}
-				if c.output == "json" {
-					return c.printJSON(u)
-				}
-				_, err = fmt.Fprintf(c.stdout, "The account %s is %s.\n", u.Name, state(u))
-				return err
-			})
+				})
 		},
 	}
 }

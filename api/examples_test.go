@@ -1,0 +1,294 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"devicegate/config"
+	"devicegate/db"
+)
+
+// cast is a user with three devices, in whose roles the examples of the page are played.
+type cast struct {
+	*gate
+	op                  string
+	name, id            string
+	older, own, younger tokens
+	caller              tokens // own, but where only the oldest device may call
+	reset               string
+}
+
+func newCast(g *gate, op string, n int) *cast {
+	c := &cast{gate: g, op: op, name: fmt.Sprint("user ", n)}
+	c.id = g.addUser(c.name)
+	c.older, c.own, c.younger = g.signIn(c.name), g.signIn(c.name), g.signIn(c.name)
+	c.caller = c.own
+	if op == "changePassword" {
+		c.caller = c.older
+	}
+	if op == "resetPassword" {
+		c.reset = c.startReset(c.id).Token
+	}
+	return c
+}
+
+// call makes the request of an example: what changes from one time to the next comes from the cast.
+func (c *cast) call(method, path string, guarded bool, example any) call {
+	path = strings.NewReplacer("{device_uid}", c.younger.UID, "{id}", c.id).Replace(path)
+	made := call{method: method, path: path}
+	if guarded {
+		made.token = c.caller.Access
+	}
+	if members, ok := example.(map[string]any); ok {
+		made.body = c.with(members)
+	}
+	return made
+}
+
+func (c *cast) with(example map[string]any) string {
+	members := maps.Clone(example)
+	for name, value := range map[string]string{"username": c.name, "refresh": c.caller.Refresh, "reset_token": c.reset, "cursor": c.id} {
+		if members[name] != nil {
+			members[name] = value
+		}
+	}
+	if token, ok := members["token"].(string); ok {
+		members["token"] = c.caller.Access
+		if strings.HasPrefix(token, "dgr_") {
+			members["token"] = c.caller.Refresh
+		}
+	}
+	if c.op == "createUser" {
+		members["name"] = c.name + " the second"
+	}
+	b, _ := json.Marshal(members) // as it was read
+	return string(b)
+}
+
+// inError is the request example that errors are tried with.
+var inError = map[string]string{
+	"signIn": "new_device", "verifyToken": "refresh", "updateDevice": "rights", "updateUser": "password",
+	"createUser": "own_password", "sweepDevices": "count",
+}
+
+// gates are the services that the examples need, by what is configured.
+func gates(t *testing.T) map[string]*gate {
+	return map[string]*gate{
+		"": start(t, func(c *config.Config) {
+			c.Devices.MaxDevicesByRole, c.Devices.OnLimit = map[string]int{"one": 1}, config.RefuseSignIn
+		}),
+		"switches off": start(t, func(c *config.Config) { c.Devices.AllowDelete, c.Devices.AllowUpdate = false, false }),
+		"delays": start(t, func(c *config.Config) {
+			c.Devices.DeleteDelay, c.Devices.UpdateDelay = 24*time.Hour, 24*time.Hour
+		}),
+	}
+}
+
+var gateFor = map[string]string{
+	"device_deletion_disabled": "switches off", "device_editing_disabled": "switches off", "device_session_too_recent": "delays",
+}
+
+// TestExamples sends every request of the page, and produces every error that the page names, and holds
+// the answers against the page's own.
+func TestExamples(t *testing.T) {
+	p, gates, n := readPage(t), gates(t), 0
+	for _, name := range p.operations() {
+		method, path, _ := strings.Cut(name, " ")
+		op := p.operation(method, path)
+		id, guarded := p.member(op, "operationId").(string), p.member(op, "security") == nil
+		requests := p.examples(p.member(op, "requestBody", "content", "application/json"))
+		if p.member(op, "requestBody") != nil && len(requests) == 0 {
+			t.Errorf("%s has no example of a request", id)
+		}
+		if len(requests) == 0 {
+			requests[""] = nil
+		}
+		for which, request := range requests {
+			n++
+			c := newCast(gates[""], id, n)
+			c.compareSuccess(op, which, c.do(c.call(method, path, guarded, request)))
+		}
+		for status, response := range p.member(op, "responses").(map[string]any) {
+			if status < "400" {
+				continue
+			}
+			errors := p.examples(p.member(response, "content", "application/problem+json"))
+			if len(errors) == 0 {
+				t.Errorf("%s names %s without an example", id, status)
+			}
+			for _, example := range errors {
+				n++
+				code := p.member(example, "code").(string)
+				produce := producers[code]
+				if produce == nil {
+					t.Errorf("nothing here produces %s %s", id, code)
+					continue
+				}
+				c := newCast(gates[gateFor[code]], id, n)
+				c.compareError(example, produce(c, c.call(method, path, guarded, requests[inError[id]])))
+			}
+		}
+	}
+}
+
+func (c *cast) compareError(example any, a answer) {
+	c.t.Helper()
+	if diff := cmp.Diff(example, decoded[any](a)); diff != "" {
+		c.t.Errorf("%s answered %d, and not the example (-page +answer):\n%s", c.op, a.status, diff)
+	}
+}
+
+func (c *cast) compareSuccess(op any, which string, a answer) {
+	c.t.Helper()
+	content := c.page.member(op, "responses", fmt.Sprint(a.status), "content", "application/json")
+	examples := c.page.examples(content)
+	example, named := examples[which]
+	if !named {
+		example = examples[""]
+	}
+	switch {
+	case a.status >= 300:
+		c.t.Errorf("%s: the example %s is answered with %d %s", c.op, which, a.status, a.body)
+	case content == nil || c.op == "openapi": // 204; and the page is no example of itself
+	case example == nil:
+		c.t.Errorf("%s: the answer to the example %s has none", c.op, which)
+	default:
+		for _, fault := range unlike(example, decoded[any](a), "body") {
+			c.t.Errorf("%s, example %s: %s; answered %s", c.op, which, fault, a.body)
+		}
+	}
+}
+
+// unlike says where an answer has other members, or members of other types, than an example. Null fits
+// anything that the schema lets be null, which is tested on every answer.
+func unlike(example, got any, at string) (faults []string) {
+	want, have := typeOf(example), typeOf(got)
+	if want != have && want != "null" && have != "null" {
+		return []string{fmt.Sprintf("%s is of type %s, in the page %s", at, have, want)}
+	}
+	switch example := example.(type) {
+	case []any:
+		if list, _ := got.([]any); len(list) > 0 && len(example) > 0 {
+			return unlike(example[0], list[0], at+"/0")
+		}
+	case map[string]any:
+		members, _ := got.(map[string]any)
+		if a, b := slices.Sorted(maps.Keys(example)), slices.Sorted(maps.Keys(members)); !slices.Equal(a, b) {
+			return []string{fmt.Sprintf("%s has the members %v, in the page %v", at, b, a)}
+		}
+		for name := range example {
+			faults = append(faults, unlike(example[name], members[name], at+"/"+name)...)
+		}
+	}
+	return faults
+}
+
+// producers make a call fail, each with one code.
+var producers = map[string]func(*cast, call) answer{
+	"parse_error":            func(c *cast, in call) answer { in.body = "{"; return c.do(in) },
+	"invalid":                func(c *cast, in call) answer { return c.do(c.spoiled(in)) },
+	"too_large":              func(c *cast, in call) answer { in.body = strings.Repeat(" ", MaxBody+1); return c.do(in) },
+	"unsupported_media_type": func(c *cast, in call) answer { in.body, in.header = "x", plainText; return c.do(in) },
+
+	"no_active_account": func(c *cast, _ call) answer { return c.do(signInOf(c.name, "not the password")) },
+	"not_authenticated": func(c *cast, in call) answer { in.token = ""; return c.do(in) },
+	"token_not_valid": func(c *cast, in call) answer {
+		if in.token != "" {
+			in.token = "x"
+		} else {
+			in.body = strings.NewReplacer(c.caller.Refresh, "dgr_x", "dgp_", "x").Replace(in.body)
+		}
+		return c.do(in)
+	},
+	"device_not_recognized": func(c *cast, in call) answer { c.want(204, revoking(c.caller.Refresh)); return c.do(in) },
+	"device_replaced":       func(c *cast, in call) answer { c.setUser(`{"roles":["one"]}`); return c.do(in) },
+	"device_compromised": func(c *cast, in call) answer {
+		next := decoded[tokens](c.want(200, refreshing(c.caller.Refresh)))
+		c.want(200, refreshing(next.Refresh))
+		c.do(refreshing(c.caller.Refresh))
+		return c.do(in)
+	},
+	"inactive_account": func(c *cast, in call) answer { c.setUser(`{"disabled":true}`); return c.do(in) },
+
+	"max_devices": func(c *cast, in call) answer { c.setUser(`{"roles":["one"]}`); return c.do(in) },
+	"device_self_modification": func(c *cast, in call) answer {
+		in.path = "/trusted-devices/" + c.own.UID
+		return c.do(in)
+	},
+	"device_deletion_disabled":       func(c *cast, in call) answer { return c.do(in) },
+	"device_editing_disabled":        func(c *cast, in call) answer { return c.do(in) },
+	"device_session_too_recent":      func(c *cast, in call) answer { return c.do(in) },
+	"device_lacks_delete_permission": func(c *cast, in call) answer { c.takeRight("delete"); return c.do(in) },
+	"device_lacks_edit_permission":   func(c *cast, in call) answer { c.takeRight("update"); return c.do(in) },
+	"device_permission_escalation": func(c *cast, in call) answer {
+		c.takeRight("delete")
+		in.body = `{"can_delete_other_devices":true}`
+		return c.do(in)
+	},
+	"device_too_new": func(c *cast, in call) answer {
+		in.token = c.own.Access
+		in.path = strings.Replace(in.path, c.younger.UID, c.older.UID, 1)
+		return c.do(in)
+	},
+
+	"not_found": func(c *cast, in call) answer {
+		in.path = strings.NewReplacer(c.younger.UID, nowhere, c.id, nowhere).Replace(in.path)
+		return c.do(in)
+	},
+	"conflict": func(c *cast, in call) answer { c.want(201, in); return c.do(in) },
+
+	"store_unavailable": func(c *cast, in call) answer {
+		c.reads.failWith(func() error { return db.ErrUnavailable })
+		c.commit.FailCommits(db.ErrUnavailable, false)
+		defer func() { c.reads.failWith(nil); c.commit.FailCommits(nil, false) }()
+		return c.do(in)
+	},
+	"starting": func(c *cast, in call) answer { return openOn(c.t, c.gate).do(in) },
+	"busy": func(c *cast, in call) answer {
+		c.hasher.Err = db.ErrUnavailable // whatever it is: no hash can be had
+		defer func() { c.hasher.Err = nil }()
+		return c.do(in)
+	},
+}
+
+var plainText = map[string][]string{"Content-Type": {"text/plain"}}
+
+const nowhere = "00000000-0000-4000-8000-000000000000"
+
+// spoiled returns the call with what the example of "invalid" is about.
+func (c *cast) spoiled(in call) call {
+	body := map[string]string{
+		"signIn": object("username", c.name), "refreshToken": "{}", "verifyToken": "{}", "revokeToken": `{"refresh":1}`,
+		"changePassword": object("current_password", "not the password", "new_password", secret2),
+		"resetPassword":  object("new_password", secret2), "updateDevice": object("name", strings.Repeat("x", 256)),
+		"createUser": "{}", "updateUser": `{"disabled":1}`, "sweepDevices": `{"older_than_seconds":3153600001}`,
+	}
+	switch known := body[c.op]; {
+	case c.op == "listUsers":
+		in.path += "?limit=0"
+	case known != "":
+		in.body = known
+	default:
+		in.body = "[]"
+	}
+	return in
+}
+
+func (c *cast) setUser(change string) {
+	c.t.Helper()
+	c.gate.setUser(c.id, change)
+}
+
+// takeRight takes a right of the calling device, by the older one.
+func (c *cast) takeRight(which string) {
+	c.t.Helper()
+	c.want(200, call{method: "PATCH", path: "/trusted-devices/" + c.own.UID, token: c.older.Access,
+		body: object("can_"+which+"_other_devices", false)})
+}
