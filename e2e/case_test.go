@@ -165,9 +165,14 @@ func (c testCase) raw(b *bench, id string) string {
 // exchange sends one request through the proxy and gathers what came of it.
 func (b *bench) exchange(t *testing.T, raw, id string) exchange {
 	t.Helper()
+	return b.exchangeFrom(t, clientIP, raw, id)
+}
+
+func (b *bench) exchangeFrom(t *testing.T, from, raw, id string) exchange {
+	t.Helper()
 	before := b.backend.count()
 	b.relay.forget()
-	x := exchange{id: id, response: sendRaw(t, clientIP, b.addr, raw, 2*patience)}
+	x := exchange{id: id, response: sendRaw(t, from, b.addr, raw, 2*patience)}
 	x.seen = b.backend.since(before)
 	x.asked, x.askedLen = b.relay.asked()
 	return x

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -23,16 +22,6 @@ func failureCases() []testCase {
 		{number: 65, title: "the gate answers 500 with a body", headers: []string{asAlice}, fault: broken,
 			want:  answers{"traefik": byProxy(500), "nginx": byProxy(500), "envoy_http": byProxy(503), "envoy_grpc": byProxy(503)},
 			check: brokenBody},
-		{number: 74, title: "sign in, pass, delete the device: its next request", want: everywhere(refused("device_not_recognized")), send: removed},
-		{number: 74, title: "the next request of a device that a newer sign-in put out", want: everywhere(refused("device_replaced")),
-			send: func(t *testing.T, b *bench, id string) exchange {
-				old := b.bob
-				if first := b.as(t, old.Access, b.id()); first.status != 200 {
-					t.Fatalf("before the second sign-in: status %d", first.status)
-				}
-				b.bob = b.gate.signIn(t, "bob")
-				return b.as(t, old.Access, id)
-			}},
 	}
 }
 
@@ -41,25 +30,6 @@ func brokenBody(t *testing.T, b *bench, x exchange) {
 	if shown := strings.Contains(x.body, "it broke"); shown != (b.name == "traefik") {
 		t.Errorf("the client was shown the gate's body: %v", shown)
 	}
-}
-
-// removed walks the whole path as a person does, all of it through the proxy, and sends the request
-// that follows the removal.
-func removed(t *testing.T, b *bench, id string) exchange {
-	g := *b.gate
-	g.via = b.addr
-	s := g.signIn(t, "alice")
-	var device struct {
-		IP string `json:"ip_address"`
-	}
-	if status := g.call(t, http.MethodGet, "/trusted-devices/"+s.Device, s.Access, nil, &device); status != 200 || device.IP != clientIP {
-		t.Errorf("the device is shown with status %d and address %q, want %s", status, device.IP, clientIP)
-	}
-	if x := b.as(t, s.Access, b.id()); x.status != 200 || len(x.seen) != 1 {
-		t.Fatalf("before the device is deleted: status %d, seen %d times", x.status, len(x.seen))
-	}
-	g.deleteDevice(t, b.alice.Access, s.Device)
-	return b.as(t, s.Access, id)
 }
 
 // unavailable is the answer of a gate that cannot know.

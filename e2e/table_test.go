@@ -8,7 +8,7 @@ import (
 
 // table returns all cases, by number.
 func table() []testCase {
-	all := slices.Concat(basicCases(), tokenCases(), identityCases(), metadataCases(), pathCases(), directCases(), failureCases())
+	all := slices.Concat(basicCases(), tokenCases(), identityCases(), metadataCases(), pathCases(), directCases(), failureCases(), deviceCases())
 	slices.SortStableFunc(all, func(a, b testCase) int { return a.number - b.number })
 	return all
 }
