@@ -3,7 +3,7 @@
 GO ?= go
 LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test generate lint vulncheck fuzz bench check
+.PHONY: build test generate lint vulncheck fuzz bench api-fuzz check
 
 build: ## The program, as bin/devicegate
 	$(GO) build -trimpath -o bin/devicegate ./cmd/devicegate
@@ -25,5 +25,8 @@ fuzz: ## Every fuzz target, FUZZTIME each (30s)
 
 bench: ## What a check costs beside a server that does nothing, and beside sign-ins
 	$(GO) run ./bench
+
+api-fuzz: ## A long property-based test of the API against openapi.yaml, outside the daily tests
+	scripts/schemathesis
 
 check: build lint vulncheck test ## What CI runs
