@@ -77,6 +77,9 @@ func checkName(name string) error {
 
 // checkRoles returns roles without repetitions, in their order, or what is wrong with them.
 func checkRoles(roles []string) ([]string, error) {
+	if len(roles) > MaxRoles { // as they were sent: so says the API's description
+		return nil, badRoles("%d roles, at most %d are allowed", len(roles), MaxRoles)
+	}
 	unique := make([]string, 0, len(roles))
 	for _, role := range roles {
 		if !rolePattern.MatchString(role) {
@@ -85,9 +88,6 @@ func checkRoles(roles []string) ([]string, error) {
 		if !slices.Contains(unique, role) {
 			unique = append(unique, role)
 		}
-	}
-	if len(unique) > MaxRoles {
-		return nil, badRoles("%d roles, at most %d are allowed", len(unique), MaxRoles)
 	}
 	return unique, nil
 }

@@ -111,7 +111,7 @@ func TestNamesAndRolesRefused(t *testing.T) {
 		{"not UTF-8", "al\xffice", nil, "name"},
 		{"32 roles", "r32", roles(32), ""},
 		{"33 roles", "r33", roles(33), "roles"},
-		{"33 roles, one twice", "r33t", append(roles(32), "r0"), ""},
+		{"33 roles, one twice", "r33t", append(roles(32), "r0"), "roles"},
 		{"a role of 64", "r64", []string{strings.Repeat("a", 64)}, ""},
 		{"a role of 65", "r65", []string{strings.Repeat("a", 65)}, "roles"},
 		{"every character", "rc", []string{"0a._-z"}, ""},
