@@ -3,4 +3,4 @@
 package login_test
 
 // phases of a history are fewer here, because the race detector makes each step several times as dear.
-const phases = 4
+const phases = 9
