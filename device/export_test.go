@@ -105,5 +105,16 @@ func DecodeSighting(b []byte) (again []byte, ok bool) {
 // SightingKey returns the key of a device's flushed sighting.
 func SightingKey(uid uuid.UUID) string { return sightingKey(uid) }
 
+// Noted returns how many sightings are not flushed yet.
+func (x *Index) Noted() (n int) {
+	for i := range x.sightings.shards {
+		shard := &x.sightings.shards[i]
+		shard.mu.Lock()
+		n += len(shard.last)
+		shard.mu.Unlock()
+	}
+	return n
+}
+
 // Words is how rules write a duration.
 func Words(d time.Duration) string { return words(d) }

@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"path/filepath"
@@ -180,6 +181,30 @@ func TestFlushFails(t *testing.T) {
 	defer g.stop()
 	g.wantSeen(t, "after a restart", quiet, seen, "")
 	g.wantSeen(t, "after a restart", busy, seen.Add(time.Second), "")
+}
+
+// used checks a device while a flush of it fails.
+type used struct {
+	db.Store
+	check func()
+}
+
+func (u used) Commit(context.Context, db.Txn) (db.Revision, error) {
+	u.check()
+	return 0, db.ErrUnavailable
+}
+
+func TestFlushFailsDuringAUse(t *testing.T) {
+	g := newGate(t)
+	rec := g.add(t, g.user(t))
+	g.check(rec)
+	g.clock.Advance(time.Second)
+	g.reg.Store = used{g.store, func() { g.check(rec) }}
+	if err := g.reg.Flush(t.Context(), nil); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("Flush = %v, want ErrUnavailable", err)
+	}
+	g.reg.Store = g.store
+	g.wantSeen(t, "after both", rec, g.clock.Now(), "")
 }
 
 // A sighting that cannot be read stops the start, as any other row that cannot.

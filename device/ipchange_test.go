@@ -180,6 +180,9 @@ func TestRevokedByAChange(t *testing.T) {
 	if got, _ := device.DecodeDeviceRow(row.Value); err != nil || got.Ended != device.IPChanged {
 		t.Errorf("its row says %v, %v", got.Ended, err)
 	}
+	if n := m.index.Noted(); n != 0 {
+		t.Errorf("%d marks are left", n)
+	}
 	if ended := m.flush(t); len(ended) != 0 {
 		t.Errorf("a second flush ended %v", ended)
 	}
@@ -244,6 +247,39 @@ func TestSignInStartsAnew(t *testing.T) {
 	}
 	if why := m.from(fresh, "192.0.2.1"); why != reason.DeviceCompromised {
 		t.Errorf("back again: %v", why)
+	}
+}
+
+// A change that old tokens are refused for while a sign-in is under way ends nothing that it has signed in;
+// and the flush that finds so forgets no mark that the new tokens have earned meanwhile.
+func TestChangeDuringASignIn(t *testing.T) {
+	m := newMoving(t, device.IPChange{Revoke: true})
+	rec := m.add(t, m.user(t))
+	m.from(rec, "192.0.2.1")
+	n := newDevice(uuid.New(), rec.User)
+	n.Proves = func(r device.Record) bool { return r.UID == rec.UID }
+	n.Issue = func(uuid.UUID, uint32) ([]byte, error) {
+		if why := m.from(rec, "192.0.2.2"); why != reason.DeviceCompromised {
+			t.Errorf("the old tokens are answered %v", why)
+		}
+		return []byte("hash"), nil
+	}
+	fresh, _, err := m.reg.Add(t.Context(), n, device.Limit{Count: 9}, db.Txn{})
+	if err != nil || fresh.UID != rec.UID {
+		t.Fatalf("Add = %v, %v", fresh.UID, err)
+	}
+	m.want(t, fresh, reason.OK)
+	m.reg.Store = &held{Store: m.store, ranged: func() {
+		m.from(fresh, "192.0.2.3")
+		m.from(fresh, "192.0.2.4")
+	}}
+	if ended := m.flush(t); len(ended) != 0 {
+		t.Errorf("the flush ended %v", ended)
+	}
+	m.reg.Store = m.store
+	m.want(t, fresh, reason.DeviceCompromised)
+	if ended := m.flush(t); ended[fresh.UID] != 1 {
+		t.Errorf("the next flush ended %v", ended)
 	}
 }
 

@@ -124,28 +124,41 @@ func TestChangePasswordByNobody(t *testing.T) {
 	g.wantPassword(t, secret)
 }
 
-// Two changes at once from the same password: one of them is told that it is wrong by now.
+// A change while the current password is compared makes it a wrong one, whoever made it.
 func TestPasswordChangesMeanwhile(t *testing.T) {
-	g := newGate(t, noLimit)
-	u := g.user(t, "alice")
-	mine := g.signIn(t, "alice")
-	hasher := &changing{Passwords: g.hasher, once: func() {
-		if _, err := g.SetPassword(t.Context(), u.ID, "set by an admin meanwhile"); err != nil {
-			t.Errorf("SetPassword = %v", err)
-		}
-	}}
-	service, err := login.Open(t.Context(), login.Options{
-		Store: g.store, Users: g.Users, Devices: g.Devices, Passwords: hasher, Tokens: g.tokens,
-		Config: noLimit, Now: g.clock.Now, Rand: newRandomness(3), Journal: g.journal,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := service.ChangePassword(t.Context(), caller(u, mine), secret, fresh, client); err == nil {
-		t.Error("ChangePassword = nil")
-	}
-	if _, err := g.signInWith("alice", "set by an admin meanwhile"); err != nil {
-		t.Errorf("the admin's password: %v", err)
+	const first = "the first horse battery"
+	for name, meanwhile := range map[string]func(*gate, device.Subject) error{
+		"by the same device": func(g *gate, who device.Subject) error {
+			return g.ChangePassword(context.Background(), who, secret, first, client)
+		},
+		"by an admin": func(g *gate, who device.Subject) error {
+			_, err := g.SetPassword(context.Background(), who.User, first)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t, noLimit)
+			u := g.user(t, "alice")
+			who := caller(u, g.signIn(t, "alice"))
+			hasher := &changing{Passwords: g.hasher, once: func() {
+				if err := meanwhile(g, who); err != nil {
+					t.Errorf("meanwhile: %v", err)
+				}
+			}}
+			service, err := login.Open(t.Context(), login.Options{
+				Store: g.store, Users: g.Users, Devices: g.Devices, Passwords: hasher, Tokens: g.tokens,
+				Config: noLimit, Now: g.clock.Now, Rand: newRandomness(3), Journal: g.journal,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := service.ChangePassword(t.Context(), who, secret, fresh, client); !errors.Is(err, login.ErrWrongPassword) {
+				t.Errorf("ChangePassword = %v, want ErrWrongPassword", err)
+			}
+			if _, err := g.signInWith("alice", first); err != nil {
+				t.Errorf("the first change is lost: %v", err)
+			}
+		})
 	}
 }
 

@@ -66,8 +66,6 @@ func (s *Service) rotate(rec *device.Record, p presented, token string, client C
 		}
 		rec.ExpiresAt = s.expiry(rec.SignedInAt)
 	case inGrace: // the successor was already made; nothing moves on
-	case signedInAgain:
-		return "", device.ErrNotFound
 	default:
 		return "", errReuse
 	}
@@ -82,15 +80,10 @@ const (
 	old     standing = iota // rotated away: using it is reuse
 	current                 // the one to use
 	inGrace                 // the one before, whose answer may have been lost
-	// signedInAgain: the device was signed in on again since. Its tokens ended then, and the one who
-	// ended them knew the password: no sign of theft.
-	signedInAgain
 )
 
 func (s *Service) standing(rec *device.Record, p presented) standing {
 	switch {
-	case p.generation != rec.Tokens:
-		return signedInAgain
 	case bytes.Equal(p.hash, rec.Refresh.Current):
 		return current
 	case bytes.Equal(p.hash, rec.Refresh.Previous) && s.now().Sub(rec.Refresh.RotatedAt) <= s.config.RefreshGrace:
@@ -120,6 +113,8 @@ func (s *Service) whyGone(user uuid.UUID, p presented) error {
 	return &RefusedError{Reason: reason.DeviceNotRecognized}
 }
 
+// compromised ends the device whose old token was used. A device that was signed in on again since is left
+// alone: its tokens ended then, and the one who ended them knew the password.
 func (s *Service) compromised(ctx context.Context, user uuid.UUID, p presented) error {
 	err := s.end(ctx, user, p.device, p.generation, device.RefreshReuse)
 	if err != nil && !errors.Is(err, device.ErrNotFound) {
