@@ -1,0 +1,32 @@
+// Package activity keeps what happened to accounts: every attempt to sign in, every end of a device, every
+// change of a password and every act of an admin, as events.
+//
+// It guarantees: an event is written in the transaction of what it tells (Log.Commit), so neither exists
+// without the other; what is kept is bounded by age, by count per user and in all, at every moment and not
+// only after a sweep; and a flood of failed attempts, whatever names it makes up, pushes out no more than
+// other failed attempts.
+//
+// It fails closed: where an event cannot be written, or no room can be made for it, what it tells is not
+// written either.
+//
+// # Records
+//
+//	e/<user>/<class>/<inverted id>   JSON  one event; <user> is the dashed UUID, zero where no user is known
+//	a/<class>/<inverted id>          row   the 16 bytes of <user>: what counting and trimming read
+//
+// An event's id is a UUIDv7 (RFC 9562): milliseconds, a sequence of 12 bits, 62 random bits. The keys hold
+// all its bits inverted, as 32 hexadecimal digits, so that the ascending order of keys is newest first, and
+// a time is a place in the order.
+//
+// # Classes and limits
+//
+//	u   failures of no known user    in all at most MaxTotal/10
+//	f   failures of a user           in all at most MaxTotal/2, of one user MaxPerUser/2
+//	k   everything else              in all and of one user at most what the others are allowed to leave
+//
+// The shares are fixed: no class gives way to another, however empty that is. So nobody without a password
+// can push out a success, an end or a change, and whoever has guessed one cannot hide the guessing behind
+// many sign-ins. Events of no known user have no limit per user. A class, and a user in a class, goes over its
+// limit by a small slack (an eighth, 16 to 128 events) before the commit that would pass it makes room
+// first; others that would pass it too wait for that. Log.Sweep takes the slack away as well.
+package activity
