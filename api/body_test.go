@@ -19,6 +19,7 @@ func withBody(g *gate) []call {
 		{method: "PATCH", path: "/trusted-devices/" + other.UID, token: own.Access, body: `{"name":"x"}`},
 		{method: "POST", path: "/admin/users", body: object("name", "bob")},
 		{method: "PATCH", path: "/admin/users/" + id, body: `{"disabled":false}`},
+		changingOf(id, other.UID, `{"name":"x"}`), sweeping("older_than_seconds", 3600),
 	}
 }
 
@@ -181,6 +182,40 @@ func TestHugeBodyIsRefusedUnread(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.StatusCode != 413 {
 		t.Errorf("status %d, want 413", resp.StatusCode)
+	}
+}
+
+// TestBodiesNobodyAskedFor: every call that names no member refuses a body, also GET and DELETE: whoever
+// sends {"dry_run": true} must not believe that it was read.
+func TestBodiesNobodyAskedFor(t *testing.T) {
+	g := start(t)
+	for n, part := range parts(g.page) {
+		public := part.id == "jwks" || part.id == "openapi"
+		if g.page.member(part.op, "requestBody") != nil || public {
+			continue
+		}
+		cast := newCast(g, part, n)
+		c := cast.call(part, nil)
+		before := g.events(allActivity("?limit=500&user=" + cast.id))
+		for _, c.chunked = range []bool{false, true} {
+			c.body, c.header = `{"dry_run":true}`, nil
+			if a := g.refused(400, "invalid", c); a.pointers() != "/dry_run" {
+				t.Errorf("%s points to %q, want /dry_run", part.id, a.pointers())
+			}
+			c.body = "x"
+			g.refused(400, "parse_error", c)
+			c.body = strings.Repeat(" ", MaxBody+1)
+			g.refused(413, "too_large", c)
+			c.body, c.header = "{}", plainText
+			g.refused(415, "unsupported_media_type", c)
+		}
+		if after := g.events(allActivity("?limit=500&user=" + cast.id)); len(after) != len(before) {
+			t.Errorf("%s was refused for its body, and has done %v", part.id, after[0])
+		}
+		c.body, c.header = "{}", nil
+		if a := g.do(c); a.status >= 300 {
+			t.Errorf("%s with an empty object = %d %s", part.id, a.status, a.body)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -18,10 +19,14 @@ var readOnly = []string{
 
 // oneDevice keeps the names of calls out of the routes of a device, where the router leads GET, PATCH and
 // DELETE of /trusted-devices/logout.
-func oneDevice(next echo.HandlerFunc) echo.HandlerFunc {
+func oneDevice(next echo.HandlerFunc) echo.HandlerFunc { return noCall(next, "logout", "revoke-all") }
+
+// anyDevice is oneDevice for GET of /admin/devices/sweep.
+func anyDevice(next echo.HandlerFunc) echo.HandlerFunc { return noCall(next, "sweep") }
+
+func noCall(next echo.HandlerFunc, calls ...string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		switch c.Param("device_uid") {
-		case "logout", "revoke-all":
+		if slices.Contains(calls, c.Param("device_uid")) {
 			c.Response().Header().Set(echo.HeaderAllow, "OPTIONS, POST")
 			return echo.ErrMethodNotAllowed
 		}
@@ -65,13 +70,15 @@ func (s *server) updateDevice(ctx context.Context, c echo.Context, caller device
 	if err := checkDeviceName("/name", deref(body.Name)); err != nil {
 		return err
 	}
-	rec, err := s.Login.Change(ctx, caller, uid, device.Change{
-		Name: body.Name, CanUpdateOthers: body.CanUpdateOtherDevices, CanDeleteOthers: body.CanDeleteOtherDevices,
-	})
+	rec, err := s.Login.Change(ctx, caller, uid, changeOf(body))
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, s.deviceOf(rec, caller))
+}
+
+func changeOf(body DeviceUpdate) device.Change {
+	return device.Change{Name: body.Name, CanUpdateOthers: body.CanUpdateOtherDevices, CanDeleteOthers: body.CanDeleteOtherDevices}
 }
 
 func (s *server) deleteDevice(ctx context.Context, c echo.Context, caller device.Subject) error {
@@ -82,7 +89,7 @@ func (s *server) deleteDevice(ctx context.Context, c echo.Context, caller device
 	if err := noBody(c); err != nil {
 		return err
 	}
-	if err := s.Login.EndOther(ctx, caller, uid); err != nil {
+	if err := s.Login.EndOther(ctx, caller, uid, s.clientOf(c.Request())); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -92,7 +99,7 @@ func (s *server) logout(ctx context.Context, c echo.Context, caller device.Subje
 	if err := noBody(c); err != nil {
 		return err
 	}
-	if err := s.Login.Logout(ctx, caller); err != nil {
+	if err := s.Login.Logout(ctx, caller, s.clientOf(c.Request())); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -102,11 +109,19 @@ func (s *server) revokeAllDevices(ctx context.Context, c echo.Context, caller de
 	if err := noBody(c); err != nil {
 		return err
 	}
-	ended, kept, err := s.Login.EndOthers(ctx, caller)
+	ended, kept, err := s.Login.EndOthers(ctx, caller, s.clientOf(c.Request()))
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, RevokeAllResult{RevokedCount: ended, KeptCount: kept})
+}
+
+// known returns null for what is not known.
+func known(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // uidOf reads an id from a path. Only the one spelling that this service writes is an id; anything else
@@ -124,6 +139,7 @@ func (s *server) deviceOf(rec device.Record, caller device.Subject) Device {
 	return Device{
 		DeviceUid: rec.UID.String(), Name: rec.Name, UserAgent: rec.UserAgent,
 		IpAddress: rec.IPAddress, LastIp: lastIP,
+		Country: known(rec.Country), Region: known(rec.Region), City: known(rec.City),
 		LastSeen: lastSeen.UTC(), CreatedAt: rec.CreatedAt.UTC(), ExpiresAt: rec.ExpiresAt.UTC(),
 		CanUpdateOtherDevices: rec.CanUpdateOthers, CanDeleteOtherDevices: rec.CanDeleteOthers,
 		IsCurrent: rec.UID == caller.Device,

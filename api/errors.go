@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"devicegate/db"
 	"devicegate/device"
+	"devicegate/lockout"
 	"devicegate/login"
 	"devicegate/problem"
 	"devicegate/reason"
@@ -20,9 +22,9 @@ func refused(why reason.Reason) error { return &login.RefusedError{Reason: why} 
 
 var errNotFound = errors.New("not found")
 
-// known maps the errors that need no more than a fixed answer. Whatever is not here and not in toProblem
+// answers maps the errors that need no more than a fixed answer. Whatever is not here and not in toProblem
 // is a 500.
-var known = []struct {
+var answers = []struct {
 	err     error
 	problem problem.Problem
 }{
@@ -33,6 +35,8 @@ var known = []struct {
 	{login.ErrNoUser, notFound},
 	{errNotFound, notFound},
 	{echo.ErrNotFound, notFound},
+	{login.ErrLastAdmin, problem.New(http.StatusConflict, "conflict", "You are the last enabled admin. Make another one first.")},
+	{lockout.ErrNotFound, notFound},
 	{login.ErrUserExists, problem.New(http.StatusConflict, "conflict", "A user of that name, or of another spelling of it, exists.")},
 	{errTooLarge, problem.New(http.StatusRequestEntityTooLarge, "too_large", "The body is over 16 KiB.")},
 	{errMediaType, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")},
@@ -55,8 +59,11 @@ func toProblem(err error) problem.Problem {
 		parse   *parseError
 		refusal *login.RefusedError
 		rule    *device.RuleError
+		wait    *login.WaitError
 	)
 	switch {
+	case errors.As(err, &wait):
+		return ofWait(wait)
 	case errors.As(err, &bad):
 		p := problem.New(http.StatusBadRequest, "invalid", "The request cannot be accepted; errors says what is wrong with it.")
 		p.Errors = bad.faults
@@ -68,12 +75,43 @@ func toProblem(err error) problem.Problem {
 	case errors.As(err, &rule):
 		return problem.New(http.StatusForbidden, rule.Code, rule.Detail)
 	}
-	for _, k := range known {
+	for _, k := range answers {
 		if errors.Is(err, k.err) {
 			return k.problem
 		}
 	}
 	return internal
+}
+
+// ofWait says how long to wait. The sentence is the same for a name that nobody has.
+func ofWait(wait *login.WaitError) problem.Problem {
+	text := "Too many failed sign-ins."
+	if wait.Reason == login.Throttled {
+		text = "Request was throttled."
+	}
+	return problem.New(http.StatusTooManyRequests, wait.Reason, fmt.Sprintf("%s Expected available in %d seconds.", text, seconds(wait.RetryAfter)))
+}
+
+// seconds rounds up, so that who waits as long as he was told has waited long enough.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// retryAfter returns how long the one who was refused has to wait, where waiting helps.
+func retryAfter(err error, p problem.Problem) int {
+	var (
+		rule *device.RuleError
+		wait *login.WaitError
+	)
+	switch {
+	case errors.As(err, &rule):
+		return seconds(rule.RetryAfter)
+	case errors.As(err, &wait):
+		return seconds(wait.RetryAfter)
+	case p.Code == "busy":
+		return 5
+	case p.Status == http.StatusServiceUnavailable:
+		return 1
+	}
+	return 0
 }
 
 // ofRefusal writes a check's reason in the API's terms: what is wrong with a token in itself is told no
@@ -106,19 +144,14 @@ func (s *server) writeError(err error, c echo.Context) {
 		s.Log.Error().Err(err).Str("method", c.Request().Method).Str("route", c.Path()).Msg("request failed")
 	}
 	h := c.Response().Header()
-	var rule *device.RuleError
-	if errors.As(err, &rule) && rule.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((rule.RetryAfter+time.Second-1)/time.Second)))
+	if wait := retryAfter(err, p); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(wait))
 	}
 	switch {
 	case p.Code == "no_active_account", p.Code == "not_authenticated":
 		h.Set("WWW-Authenticate", `Bearer realm="devicegate"`)
 	case p.Status == http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="devicegate", error="invalid_token"`)
-	case p.Code == "busy":
-		h.Set("Retry-After", "5")
-	case p.Status == http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
 	}
 	_ = c.Blob(p.Status, problem.ContentType, p.JSON()) // a client that is gone needs no answer
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -15,35 +16,51 @@ import (
 	"devicegate/db"
 )
 
-// cast is a user with three devices, in whose roles the examples of the page are played.
+// cast is a user with three devices and an admin, in whose roles the examples of the page are played.
 type cast struct {
 	*gate
 	op                  string
+	remote              bool // the administration is asked over admin.address
 	name, id            string
 	older, own, younger tokens
-	caller              tokens // own, but where only the oldest device may call
+	admin               tokens
+	lockout             string // of name
+	caller              tokens // own, but where only the oldest device may call, or the admin
+	callerID            string
 	reset               string
+	address             string // of nobody else
 }
 
-func newCast(g *gate, op string, n int) *cast {
-	c := &cast{gate: g, op: op, name: fmt.Sprint("user ", n)}
+func newCast(g *gate, p part, n int) *cast {
+	c := &cast{gate: g, op: p.id, remote: p.entrance == overAddress, name: fmt.Sprint("user ", n), address: fmt.Sprintf("203.0.%d.%d", 113+n/256, n%256)}
 	c.id = g.addUser(c.name)
 	c.older, c.own, c.younger = g.signIn(c.name), g.signIn(c.name), g.signIn(c.name)
-	c.caller = c.own
-	if op == "changePassword" {
+	c.caller, c.callerID = c.own, c.id
+	switch c.op {
+	case "changePassword":
 		c.caller = c.older
-	}
-	if op == "resetPassword" {
+	case "resetPassword":
 		c.reset = c.startReset(c.id).Token
+	case "listLockouts", "clearLockout":
+		for range 5 {
+			g.want(401, signInOf(c.name, "not the password"))
+		}
+		c.lockout = g.lockouts("?user=" + url.QueryEscape(c.name))[0].ID
+	}
+	if c.remote {
+		c.callerID = g.addAdmin("admin of " + c.name)
+		c.admin = g.signIn("admin of " + c.name)
+		g.signIn("admin of " + c.name) // so that a limit puts the other out
+		c.caller = c.admin
 	}
 	return c
 }
 
 // call makes the request of an example: what changes from one time to the next comes from the cast.
-func (c *cast) call(method, path string, guarded bool, example any) call {
-	path = strings.NewReplacer("{device_uid}", c.younger.UID, "{id}", c.id).Replace(path)
-	made := call{method: method, path: path}
-	if guarded {
+func (c *cast) call(p part, example any) call {
+	path := strings.NewReplacer("/admin/lockouts/{id}", "/admin/lockouts/"+c.lockout, "{device_uid}", c.younger.UID, "{id}", c.id).Replace(p.path)
+	made := call{method: p.method, path: path, remote: c.remote}
+	if p.guarded || c.remote {
 		made.token = c.caller.Access
 	}
 	if members, ok := example.(map[string]any); ok {
@@ -75,12 +92,13 @@ func (c *cast) with(example map[string]any) string {
 // inError is the request example that errors are tried with.
 var inError = map[string]string{
 	"signIn": "new_device", "verifyToken": "refresh", "updateDevice": "rights", "updateUser": "password",
-	"createUser": "own_password", "sweepDevices": "count",
+	"createUser": "own_password", "sweepDevices": "count", "updateUserDevice": "rights",
 }
 
-// gates are the services that the examples need, by what is configured.
+// gates are the services that the examples need, by what is configured. All but one stand still, for the
+// sentences that name seconds.
 func gates(t *testing.T) map[string]*gate {
-	return map[string]*gate{
+	all := map[string]*gate{
 		"": start(t, func(c *config.Config) {
 			c.Devices.MaxDevicesByRole, c.Devices.OnLimit = map[string]int{"one": 1}, config.RefuseSignIn
 		}),
@@ -88,51 +106,96 @@ func gates(t *testing.T) map[string]*gate {
 		"delays": start(t, func(c *config.Config) {
 			c.Devices.DeleteDelay, c.Devices.UpdateDelay = 24*time.Hour, 24*time.Hour
 		}),
+		"stopped":    start(t),
+		"few a time": start(t, func(c *config.Config) { c.API.SignInRate = config.Default().API.SignInRate }),
 	}
+	all["stopped"].clock.stop()
+	all["few a time"].clock.stop()
+	return all
 }
 
 var gateFor = map[string]string{
 	"device_deletion_disabled": "switches off", "device_editing_disabled": "switches off", "device_session_too_recent": "delays",
+	"locked": "stopped", "throttled": "few a time",
 }
 
-// TestExamples sends every request of the page, and produces every error that the page names, and holds
-// the answers against the page's own.
-func TestExamples(t *testing.T) {
-	p, gates, n := readPage(t), gates(t), 0
+// The ways to the administration.
+const (
+	overSocket  = "the admin socket"
+	overAddress = "admin.address"
+)
+
+// part is an operation of the page, asked in one way.
+type part struct {
+	op               any
+	id, method, path string
+	guarded          bool   // every caller needs a token
+	entrance         string // of the administration
+}
+
+func parts(p *page) (all []part) {
 	for _, name := range p.operations() {
 		method, path, _ := strings.Cut(name, " ")
 		op := p.operation(method, path)
-		id, guarded := p.member(op, "operationId").(string), p.member(op, "security") == nil
-		requests := p.examples(p.member(op, "requestBody", "content", "application/json"))
-		if p.member(op, "requestBody") != nil && len(requests) == 0 {
-			t.Errorf("%s has no example of a request", id)
+		one := part{op: op, id: p.member(op, "operationId").(string), method: method, path: path, guarded: p.member(op, "security") == nil}
+		if !strings.HasPrefix(path, "/admin/") {
+			all = append(all, one)
+			continue
+		}
+		for _, one.entrance = range []string{overSocket, overAddress} {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// produced says whether an error can occur: of the socket's callers nobody asks who they are, and it reads
+// the store also while the service starts.
+func (p part) produced(example any, code string) bool {
+	status := fmt.Sprint(example.(map[string]any)["status"])
+	lastAdmin := code == "conflict" && p.id != "createUser"
+	return p.entrance != overSocket || status != "401" && status != "403" && !lastAdmin && (code != "starting" || p.id == "findDevice")
+}
+
+// TestExamples sends every request of the page, and produces every error that the page names, and holds
+// the answers against the page's own. Calls of the administration are played over the socket and over the
+// address.
+func TestExamples(t *testing.T) {
+	p, gates, n := readPage(t), gates(t), 0
+	for _, part := range parts(p) {
+		requests := p.examples(p.member(part.op, "requestBody", "content", "application/json"))
+		if p.member(part.op, "requestBody") != nil && len(requests) == 0 {
+			t.Errorf("%s has no example of a request", part.id)
 		}
 		if len(requests) == 0 {
 			requests[""] = nil
 		}
 		for which, request := range requests {
 			n++
-			c := newCast(gates[""], id, n)
-			c.compareSuccess(op, which, c.do(c.call(method, path, guarded, request)))
+			c := newCast(gates[""], part, n)
+			c.compareSuccess(part.op, which, c.do(c.call(part, request)))
 		}
-		for status, response := range p.member(op, "responses").(map[string]any) {
+		for status, response := range p.member(part.op, "responses").(map[string]any) {
 			if status < "400" {
 				continue
 			}
 			errors := p.examples(p.member(response, "content", "application/problem+json"))
 			if len(errors) == 0 {
-				t.Errorf("%s names %s without an example", id, status)
+				t.Errorf("%s names %s without an example", part.id, status)
 			}
 			for _, example := range errors {
-				n++
 				code := p.member(example, "code").(string)
-				produce := producers[code]
-				if produce == nil {
-					t.Errorf("nothing here produces %s %s", id, code)
+				if !part.produced(example, code) {
 					continue
 				}
-				c := newCast(gates[gateFor[code]], id, n)
-				c.compareError(example, produce(c, c.call(method, path, guarded, requests[inError[id]])))
+				n++
+				produce := producers[code]
+				if produce == nil {
+					t.Errorf("nothing here produces %s %s", part.id, code)
+					continue
+				}
+				c := newCast(gates[gateFor[code]], part, n)
+				c.compareError(example, produce(c, c.call(part, requests[inError[part.id]])))
 			}
 		}
 	}
@@ -162,6 +225,9 @@ func (c *cast) compareSuccess(op any, which string, a answer) {
 	default:
 		for _, fault := range unlike(example, decoded[any](a), "body") {
 			c.t.Errorf("%s, example %s: %s; answered %s", c.op, which, fault, a.body)
+		}
+		if strings.Contains(string(a.body), `"results":[]`) || string(a.body) == "[]\n" {
+			c.t.Errorf("%s: the example %s is answered with an empty list, which shows nothing", c.op, which)
 		}
 	}
 }
@@ -239,10 +305,45 @@ var producers = map[string]func(*cast, call) answer{
 	},
 
 	"not_found": func(c *cast, in call) answer {
-		in.path = strings.NewReplacer(c.younger.UID, nowhere, c.id, nowhere).Replace(in.path)
+		if c.op == "listActivity" {
+			in.path += "?user=nobody"
+		}
+		in.path = strings.NewReplacer(c.younger.UID, nowhere, c.id, nowhere, "lockouts/"+c.lockout, "lockouts/"+nowhere).Replace(in.path)
 		return c.do(in)
 	},
-	"conflict": func(c *cast, in call) answer { c.want(201, in); return c.do(in) },
+	"conflict": func(c *cast, in call) answer {
+		if c.op == "createUser" {
+			c.want(201, in)
+			return c.do(in)
+		}
+		alone := start(c.t)
+		id := alone.addAdmin("the last one")
+		in.path, in.token = "/admin/users/"+id, alone.signIn("the last one").Access
+		if in.body != "" {
+			in.body = `{"disabled":true}`
+		}
+		return alone.do(in)
+	},
+	"role_missing": func(c *cast, in call) answer { in.token = c.own.Access; return c.do(in) },
+	"locked": func(c *cast, in call) answer {
+		for range 5 {
+			wrong := in
+			wrong.body = strings.Replace(in.body, secret, "not the password", 1)
+			if a := c.do(wrong); a.status == 429 {
+				c.t.Errorf("%s is locked too early", c.op)
+			}
+		}
+		return c.do(in)
+	},
+	"throttled": func(c *cast, in call) answer {
+		in = from(c.address, in)
+		for range 10 {
+			wrong := in
+			wrong.body = strings.Replace(in.body, secret, "not the password", 1)
+			c.do(wrong)
+		}
+		return c.do(in)
+	},
 
 	"store_unavailable": func(c *cast, in call) answer {
 		c.reads.failWith(func() error { return db.ErrUnavailable })
@@ -269,9 +370,10 @@ func (c *cast) spoiled(in call) call {
 		"changePassword": object("current_password", "not the password", "new_password", secret2),
 		"resetPassword":  object("new_password", secret2), "updateDevice": object("name", strings.Repeat("x", 256)),
 		"createUser": "{}", "updateUser": `{"disabled":1}`, "sweepDevices": `{"older_than_seconds":3153600001}`,
+		"updateUserDevice": `{"can_update_other_devices":1}`,
 	}
 	switch known := body[c.op]; {
-	case c.op == "listUsers":
+	case slices.Contains([]string{"listUsers", "listOwnActivity", "listActivity", "listAllDevices", "listLockouts"}, c.op):
 		in.path += "?limit=0"
 	case known != "":
 		in.body = known
@@ -283,7 +385,7 @@ func (c *cast) spoiled(in call) call {
 
 func (c *cast) setUser(change string) {
 	c.t.Helper()
-	c.gate.setUser(c.id, change)
+	c.gate.setUser(c.callerID, change)
 }
 
 // takeRight takes a right of the calling device, by the older one.

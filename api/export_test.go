@@ -4,7 +4,7 @@ package api
 func Operations() []string {
 	var s server
 	var all []string
-	for _, r := range append(s.routes(), s.adminRoutes()...) {
+	for _, r := range append(s.routes(), s.adminRoutes(anybody(""))...) {
 		all = append(all, r.method+" "+r.path)
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,21 +16,33 @@ func TestStoreTakesNoWrites(t *testing.T) {
 	for _, fault := range []error{db.ErrUnavailable, db.ErrUnknown} {
 		g := start(t)
 		id := g.addUser("alice")
-		own, other := g.signIn("alice"), g.signIn("alice")
+		g.addAdmin("admin")
+		own, other, boss := g.signIn("alice"), g.signIn("alice"), g.signIn("admin")
+		g.fail(5, "alice", "203.0.113.7")
+		lockout := g.lockouts("")[0].ID
 		g.commit.FailCommits(fault, false)
-		for _, c := range []call{
-			signInOf("alice", secret), refreshing(own.Refresh), revoking(own.Refresh),
-			{method: "PATCH", path: "/trusted-devices/" + other.UID, token: own.Access, body: `{"name":"x"}`},
-			{method: "DELETE", path: "/trusted-devices/" + other.UID, token: own.Access},
-			{method: "POST", path: "/trusted-devices/logout", token: own.Access},
-			{method: "POST", path: "/trusted-devices/revoke-all", token: own.Access},
-			{method: "POST", path: "/api/password", token: own.Access, body: object("current_password", secret, "new_password", secret2)},
+		writes := []call{
 			{method: "POST", path: "/admin/users", body: object("name", "bob")},
 			{method: "PATCH", path: "/admin/users/" + id, body: `{"disabled":true}`},
 			{method: "PATCH", path: "/admin/users/" + id, body: `{"roles":["staff"]}`},
 			{method: "PATCH", path: "/admin/users/" + id, body: object("password", secret2)},
 			{method: "POST", path: "/admin/users/" + id + "/password-reset"},
-		} {
+			{method: "DELETE", path: "/admin/users/" + id}, {method: "DELETE", path: "/admin/users/" + id + "/devices"},
+			endingOf(id, other.UID), changingOf(id, other.UID, `{"name":"x"}`), clearing(lockout),
+			{method: "POST", path: "/admin/devices/sweep", body: `{"older_than_seconds":0}`},
+		}
+		for _, c := range writes {
+			writes = append(writes, remotely(boss, c))
+		}
+		for _, c := range append(writes,
+			signInOf("alice", "not the password"), signInOf("nobody", secret), from("203.0.113.7", signInOf("alice", secret)),
+			changingPassword(own, "not the password", secret2),
+			signInOf("alice", secret), refreshing(own.Refresh), revoking(own.Refresh),
+			changing(other, own, `{"name":"x"}`), ending(other, own),
+			call{method: "POST", path: "/trusted-devices/logout", token: own.Access},
+			call{method: "POST", path: "/trusted-devices/revoke-all", token: own.Access},
+			changingPassword(own, secret, secret2),
+		) {
 			a := g.refused(503, "store_unavailable", c)
 			if a.header.Get("Retry-After") != "1" || bytes.Contains(a.body, []byte("injected")) {
 				t.Errorf("%s %s: Retry-After %q, body %s", c.method, c.path, a.header.Get("Retry-After"), a.body)
@@ -37,6 +50,9 @@ func TestStoreTakesNoWrites(t *testing.T) {
 		}
 		if got := g.devices(own.Access); len(got) != 2 || got[0].Name != guessed {
 			t.Errorf("after refused writes the devices are %+v", got)
+		}
+		if got := g.lockouts("?all=true&user=alice"); len(got) != 2 || got[0].Failures != 5 || got[1].Failures != 5 {
+			t.Errorf("after refused writes the lockouts are %+v", got)
 		}
 		g.live(other)
 		g.commit.FailCommits(nil, false)
@@ -62,15 +78,26 @@ func TestAnswerThatWasLost(t *testing.T) {
 func TestStoreCannotBeRead(t *testing.T) {
 	g := start(t)
 	id := g.addUser("alice")
-	own := g.signIn("alice")
+	g.addAdmin("admin")
+	own, boss := g.signIn("alice"), g.signIn("admin")
+	g.fail(5, "alice", "203.0.113.7")
+	lockout := g.lockouts("")[0].ID
 	g.reads.failWith(func() error { return fmt.Errorf("the disk says no: %w", db.ErrUnavailable) })
-	for _, c := range []call{
+	administration := append(adminCalls(id, own.UID), clearing(lockout), allActivity("?user=alice"), allActivity("?user="+id),
+		call{method: "GET", path: "/admin/lockouts?user=alice&all=true"}, call{method: "GET", path: "/admin/users?name=alice"})
+	administration = slices.DeleteFunc(administration, func(c call) bool {
+		return c.path == "/admin/lockouts/x" || c.path == "/admin/users" && c.method == "POST" // they read nothing
+	})
+	for _, c := range administration {
+		administration = append(administration, remotely(boss, c))
+	}
+	for _, c := range append(administration,
 		signInOf("alice", secret), signInOf("nobody", secret), refreshing(own.Refresh), revoking(own.Refresh), verifying(own.Refresh),
-		{method: "GET", path: "/trusted-devices", token: own.Access},
-		{method: "GET", path: "/trusted-devices/" + own.UID, token: own.Access},
-		{method: "POST", path: "/trusted-devices/logout", token: own.Access},
-		{method: "GET", path: "/admin/users"}, {method: "GET", path: "/admin/users?name=alice"}, {method: "GET", path: "/admin/users/" + id},
-	} {
+		call{method: "GET", path: "/trusted-devices", token: own.Access},
+		call{method: "GET", path: "/trusted-devices/" + own.UID, token: own.Access},
+		call{method: "POST", path: "/trusted-devices/logout", token: own.Access},
+		ownActivity(own, ""), changingPassword(own, secret, secret2),
+	) {
 		if a := g.refused(503, "store_unavailable", c); bytes.Contains(a.body, []byte("disk")) {
 			t.Errorf("%s tells what failed: %s", c.path, a.body)
 		}
@@ -78,6 +105,30 @@ func TestStoreCannotBeRead(t *testing.T) {
 	g.want(200, verifying(own.Access)) // from memory
 	g.reads.failWith(nil)
 	g.live(own)
+}
+
+// TestOwnersCannotBeRead: a page of devices is whole or refused; only who is gone may be missing.
+func TestOwnersCannotBeRead(t *testing.T) {
+	g := start(t)
+	id := g.addUser("alice")
+	own := g.signIn("alice")
+	g.reads.failGets(func(key string) error {
+		if key == "u/"+id {
+			return db.ErrUnavailable
+		}
+		return nil
+	})
+	g.refused(503, "store_unavailable", call{method: "GET", path: "/admin/devices"})
+	g.refused(503, "store_unavailable", call{method: "GET", path: "/admin/devices/" + own.UID})
+	g.reads.failGets(func(key string) error {
+		if key == "u/"+id {
+			return db.ErrNotFound
+		}
+		return nil
+	})
+	if a := g.want(200, call{method: "GET", path: "/admin/devices"}); string(a.body) != `{"next":null,"results":[]}`+"\n" {
+		t.Errorf("of a user who has just gone the page shows %s", a.body)
+	}
 }
 
 // TestFeedBroke: the index no longer knows who was removed, so nobody passes and nobody is let in.
@@ -93,8 +144,12 @@ func TestFeedBroke(t *testing.T) {
 		signInOf("alice", secret), refreshing(own.Refresh), revoking(own.Refresh), verifying(own.Refresh), verifying(own.Access),
 		{method: "GET", path: "/trusted-devices", token: own.Access},
 		{method: "POST", path: "/trusted-devices/logout", token: own.Access},
+		ownActivity(own, ""), {method: "GET", path: "/admin/devices/" + own.UID},
 	} {
 		g.refused(503, "store_unavailable", c)
+	}
+	for _, c := range adminCalls(nowhere, own.UID) { // an admin's token is believed as little
+		g.refused(503, "store_unavailable", remotely(own, c))
 	}
 }
 

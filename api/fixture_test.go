@@ -36,6 +36,7 @@ type gate struct {
 	url    string // of the API, with the base path
 	people http.RoundTripper
 	admins http.RoundTripper // over the admin socket
+	remote http.RoundTripper // over admin.address
 	commit *dbtest.Faulty
 	reads  *reads
 	hasher *passwordtest.Hasher
@@ -67,6 +68,7 @@ func start(t *testing.T, changes ...func(*config.Config)) *gate {
 	g.url = "http://" + at["api"] + g.url
 	g.people = transport("tcp", at["api"])
 	g.admins = transport("unix", strings.TrimPrefix(at["admin"], "unix:"))
+	g.remote = transport("tcp", at["admin.address"])
 	return g
 }
 
@@ -75,9 +77,10 @@ func open(t *testing.T, changes ...func(*config.Config)) *gate {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Store.Path = filepath.Join(t.TempDir(), "db")
-	for _, address := range []*config.Address{&cfg.API.Address, &cfg.Checks.HTTP.Address, &cfg.Checks.GRPC.Address, &cfg.Operations.Address} {
+	for _, address := range []*config.Address{&cfg.API.Address, &cfg.Admin.Address, &cfg.Checks.HTTP.Address, &cfg.Checks.GRPC.Address, &cfg.Operations.Address} {
 		*address = config.Address{Network: "tcp", Addr: "127.0.0.1:0"}
 	}
+	cfg.API.SignInRate.Count = 1_000_000 // all clients of a test have one address
 	for _, change := range changes {
 		change(&cfg)
 	}
@@ -106,6 +109,7 @@ type call struct {
 	method, path, token, body string
 	header                    http.Header
 	chunked                   bool // the body without a Content-Length
+	remote                    bool // over admin.address, not the admin socket
 }
 
 type answer struct {
@@ -124,7 +128,7 @@ func (g *gate) do(c call) answer {
 	return a
 }
 
-// send sends the call, to the admin socket where its path says so.
+// send sends the call, to an admin listener where it or its path says so.
 func (g *gate) send(c call) answer {
 	g.t.Helper()
 	var body io.Reader = http.NoBody
@@ -135,7 +139,10 @@ func (g *gate) send(c call) answer {
 		body = struct{ io.Reader }{body}
 	}
 	base, by := g.url, g.people
-	if strings.HasPrefix(c.path, "/admin") {
+	switch {
+	case c.remote:
+		base, by = "http://admin", g.remote
+	case strings.HasPrefix(c.path, "/admin"):
 		base, by = "http://admin", g.admins
 	}
 	req, err := http.NewRequestWithContext(g.t.Context(), c.method, base+c.path, body)
@@ -228,6 +235,13 @@ func (g *gate) addUser(name string) string {
 	return decoded[struct{ ID string }](a).ID
 }
 
+// addAdmin is addUser with the role that administrates.
+func (g *gate) addAdmin(name string) string {
+	g.t.Helper()
+	a := g.want(201, call{method: "POST", path: "/admin/users", body: object("name", name, "password", secret, "roles", []string{"admin"})})
+	return decoded[struct{ ID string }](a).ID
+}
+
 func (g *gate) signIn(name string) tokens {
 	g.t.Helper()
 	return decoded[tokens](g.want(200, signInOf(name, secret)))
@@ -284,7 +298,11 @@ func object(pairs ...any) string {
 type reads struct {
 	db.Store
 	fault atomic.Pointer[func() error]
+	gets  atomic.Pointer[func(key string) error]
 }
+
+// failGets makes every Get ask fault first.
+func (r *reads) failGets(fault func(key string) error) { r.gets.Store(&fault) }
 
 func (r *reads) failWith(fault func() error) {
 	if fault == nil {
@@ -297,6 +315,11 @@ func (r *reads) failWith(fault func() error) {
 func (r *reads) Get(ctx context.Context, key string) (db.Entry, error) {
 	if f := r.fault.Load(); f != nil {
 		return db.Entry{}, (*f)()
+	}
+	if f := r.gets.Load(); f != nil {
+		if err := (*f)(key); err != nil {
+			return db.Entry{}, err
+		}
 	}
 	return r.Store.Get(ctx, key)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"devicegate/activity"
 	"devicegate/config"
 	"devicegate/server"
 )
@@ -32,6 +33,7 @@ func openOn(t *testing.T, g *gate) *gate {
 		t.Fatal(err)
 	}
 	later := *g
-	later.server, later.people, later.admins = s, inProcess{s.API()}, inProcess{s.Admin()}
+	later.server, later.people, later.admins = s, inProcess{s.API()}, inProcess{s.Admin(activity.BySocket)}
+	later.remote = inProcess{s.RemoteAdmin()}
 	return &later
 }

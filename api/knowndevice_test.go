@@ -24,8 +24,8 @@ func overHTTPS(in call, cookies ...string) call {
 func (a answer) cookie(t *testing.T) string {
 	t.Helper()
 	value, rest, _ := strings.Cut(strings.TrimPrefix(a.header.Get("Set-Cookie"), cookieName+"="), "; ")
-	if want := "Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Strict"; rest != want || len(value) != 43 {
-		t.Fatalf("Set-Cookie = %q, want %s with 43 characters and %s", a.header["Set-Cookie"], cookieName, want)
+	if want := "Path=/; Max-Age=31536000; HttpOnly; Secure; SameSite=Strict"; rest != want || len(value) != 86 {
+		t.Fatalf("Set-Cookie = %q, want %s with 86 characters and %s", a.header["Set-Cookie"], cookieName, want)
 	}
 	return value
 }

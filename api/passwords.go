@@ -16,7 +16,7 @@ func (s *server) changePassword(ctx context.Context, c echo.Context, caller devi
 	if err != nil {
 		return err
 	}
-	if err := s.CheckPassword(body.NewPassword); err != nil {
+	if err := s.CheckPassword(caller.Name, body.NewPassword); err != nil {
 		return invalid("/new_password", sentence(err.Error()))
 	}
 	err = s.Login.ChangePassword(ctx, caller, body.CurrentPassword, body.NewPassword, s.clientOf(c.Request()))
@@ -34,8 +34,8 @@ func (s *server) resetPassword(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.Login.Reset(c.Request().Context(), body.ResetToken, body.NewPassword, func(password string) error {
-		if err := s.CheckPassword(password); err != nil {
+	err = s.Login.Reset(c.Request().Context(), body.ResetToken, body.NewPassword, s.clientOf(c.Request()), func(name, password string) error {
+		if err := s.CheckPassword(name, password); err != nil {
 			return invalid("/new_password", sentence(err.Error()))
 		}
 		return nil
@@ -47,7 +47,7 @@ func (s *server) resetPassword(c echo.Context) error {
 }
 
 // startReset makes a reset token for an admin to hand on.
-func (s *server) startReset(c echo.Context) error {
+func (s *server) startReset(ctx context.Context, c echo.Context, by admin) error {
 	id, err := uidOf(c.Param("id"))
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *server) startReset(c echo.Context) error {
 	if err := noBody(c); err != nil {
 		return err
 	}
-	token, expires, err := s.Login.StartReset(c.Request().Context(), id)
+	token, expires, err := s.Login.StartReset(ctx, by.By, id)
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,11 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
 
+	"devicegate/activity"
 	"devicegate/authz"
 	"devicegate/clientaddr"
 	"devicegate/device"
+	"devicegate/lockout"
 	"devicegate/login"
 	"devicegate/reason"
 )
@@ -28,9 +30,11 @@ type Options struct {
 	Now      func() time.Time
 	Log      zerolog.Logger
 
-	// For accounts, on the admin socket:
+	// For accounts:
+	Activity      *activity.Log
+	Lockout       *lockout.Counters
 	Passwords     login.Passwords
-	CheckPassword func(password string) error         // nil when it may be used
+	CheckPassword func(name, password string) error   // nil when the user of that name may use it
 	MakePassword  func() (password string, err error) // for accounts made without one
 }
 
@@ -42,10 +46,18 @@ func New(o Options) http.Handler {
 	return s.echo(o.BasePath, s.routes())
 }
 
-// NewAdmin returns the handler of the admin socket, which asks nobody who he is.
-func NewAdmin(o Options) http.Handler {
+// NewAdmin returns the handler of the admin socket, which asks nobody who he is: everything is done in the
+// name of actor, one of activity's.
+func NewAdmin(o Options, actor string) http.Handler {
 	s := &server{Options: o}
-	return s.echo("", s.adminRoutes())
+	return s.echo("", s.adminRoutes(anybody(actor)))
+}
+
+// NewRemoteAdmin returns the handler of admin.address, which demands the access token of a user with the
+// role admin.
+func NewRemoteAdmin(o Options) http.Handler {
+	s := &server{Options: o}
+	return s.echo("", s.adminRoutes(s.adminByToken))
 }
 
 // route is one operation of openapi.yaml.
@@ -68,19 +80,30 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/trusted-devices/:device_uid", oneDevice(s.authenticated(s.getDevice))},
 		{http.MethodPatch, "/trusted-devices/:device_uid", oneDevice(s.authenticated(s.updateDevice))},
 		{http.MethodDelete, "/trusted-devices/:device_uid", oneDevice(s.authenticated(s.deleteDevice))},
+		{http.MethodGet, "/login-activity", s.authenticated(s.listOwnActivity)},
 		{http.MethodGet, "/.well-known/jwks.json", s.jwks},
 		{http.MethodGet, "/openapi.json", s.openapi},
 	}
 }
 
-func (s *server) adminRoutes() []route {
+func (s *server) adminRoutes(enter entrance) []route {
 	return []route{
-		{http.MethodGet, "/admin/users", s.listUsers},
-		{http.MethodPost, "/admin/users", s.createUser},
-		{http.MethodGet, "/admin/users/:id", s.getUser},
-		{http.MethodPatch, "/admin/users/:id", s.updateUser},
-		{http.MethodPost, "/admin/users/:id/password-reset", s.startReset},
-		{http.MethodPost, "/admin/devices/sweep", s.sweepDevices},
+		{http.MethodGet, "/admin/users", enter.to(s.listUsers)},
+		{http.MethodPost, "/admin/users", enter.to(s.createUser)},
+		{http.MethodGet, "/admin/users/:id", enter.to(s.getUser)},
+		{http.MethodPatch, "/admin/users/:id", enter.to(s.updateUser)},
+		{http.MethodDelete, "/admin/users/:id", enter.to(s.deleteUser)},
+		{http.MethodPost, "/admin/users/:id/password-reset", enter.to(s.startReset)},
+		{http.MethodGet, "/admin/users/:id/devices", enter.to(s.listUserDevices)},
+		{http.MethodDelete, "/admin/users/:id/devices", enter.to(s.endUserDevices)},
+		{http.MethodPatch, "/admin/users/:id/devices/:device_uid", enter.to(s.updateUserDevice)},
+		{http.MethodDelete, "/admin/users/:id/devices/:device_uid", enter.to(s.endUserDevice)},
+		{http.MethodGet, "/admin/devices", enter.to(s.listAllDevices)},
+		{http.MethodPost, "/admin/devices/sweep", enter.to(s.sweepDevices)},
+		{http.MethodGet, "/admin/devices/:device_uid", anyDevice(enter.to(s.findDevice))},
+		{http.MethodGet, "/admin/login-activity", enter.to(s.listActivity)},
+		{http.MethodGet, "/admin/lockouts", enter.to(s.listLockouts)},
+		{http.MethodDelete, "/admin/lockouts/:id", enter.to(s.clearLockout)},
 	}
 }
 
@@ -125,9 +148,9 @@ type handler func(ctx context.Context, c echo.Context, caller device.Subject) er
 // authenticated lets a call pass that carries a live access token: by the same rule as a check.
 func (s *server) authenticated(next handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		caller, why := authz.Authenticate(s.Tokens, s.Devices, c.Request().Header["Authorization"], s.clientOf(c.Request()).IP, s.Now())
-		if why != reason.OK {
-			return refused(why)
+		caller, err := s.caller(c)
+		if err != nil {
+			return err
 		}
 		if c.Request().Method == http.MethodGet {
 			if err := noBody(c); err != nil {
@@ -136,6 +159,15 @@ func (s *server) authenticated(next handler) echo.HandlerFunc {
 		}
 		return next(c.Request().Context(), c, caller)
 	}
+}
+
+// caller returns whose access token a request carries.
+func (s *server) caller(c echo.Context) (device.Subject, error) {
+	caller, why := authz.Authenticate(s.Tokens, s.Devices, c.Request().Header["Authorization"], s.clientOf(c.Request()).IP, s.Now())
+	if why != reason.OK {
+		return device.Subject{}, refused(why)
+	}
+	return caller, nil
 }
 
 // clientOf returns where a request came from.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -18,7 +19,7 @@ const sweepPage = 200
 const maxSweepAge = 100 * 365 * 24 * 60 * 60
 
 // sweepDevices ends the devices of one page of users that were not used for a while.
-func (s *server) sweepDevices(c echo.Context) error {
+func (s *server) sweepDevices(ctx context.Context, c echo.Context, by admin) error {
 	body, err := decode[DeviceSweep](c)
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (s *server) sweepDevices(c echo.Context) error {
 			return invalid("/cursor", "This is not a cursor that a call before returned.")
 		}
 	}
-	ctx, dryRun := c.Request().Context(), body.DryRun != nil && *body.DryRun
+	dryRun := body.DryRun != nil && *body.DryRun
 	cutoff := s.Now().Add(-time.Duration(body.OlderThanSeconds) * time.Second)
 	users, err := s.Login.Users.List(ctx, after, sweepPage)
 	if err != nil {
@@ -40,7 +41,7 @@ func (s *server) sweepDevices(c echo.Context) error {
 	}
 	result := DeviceSweepResult{}
 	for _, u := range users {
-		n, err := s.Login.SweepDevices(ctx, u.ID, cutoff, dryRun)
+		n, err := s.Login.SweepDevices(ctx, by.By, u.ID, cutoff, dryRun)
 		if err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func (s *server) revokeToken(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Login.Revoke(c.Request().Context(), body.Refresh); err != nil {
+	if err := s.Login.Revoke(c.Request().Context(), body.Refresh, s.clientOf(c.Request())); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"devicegate/activity"
 )
 
 func TestRefreshRotates(t *testing.T) {
@@ -82,13 +84,13 @@ func TestRevokeBeforeTheIndexIsFilled(t *testing.T) {
 	if err := g.server.Fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.url, g.people, g.admins = "http://api", inProcess{g.server.API()}, inProcess{g.server.Admin()}
+	g.url, g.people, g.admins = "http://api", inProcess{g.server.API()}, inProcess{g.server.Admin(activity.BySocket)}
 	g.addUser("alice")
 	d := g.signIn("alice")
 
 	later := openOn(t, g)
 	for _, c := range []call{revoking(d.Refresh), refreshing(d.Refresh), verifying(d.Access), verifying(d.Refresh),
-		{method: "GET", path: "/trusted-devices", token: d.Access}} {
+		{method: "GET", path: "/trusted-devices", token: d.Access}, ownActivity(d, ""), {method: "GET", path: "/admin/devices/" + d.UID}} {
 		later.refused(503, "starting", c)
 	}
 	later.refused(503, "starting", verifying("x")) // not ready comes before what the token is
@@ -139,7 +141,7 @@ func guarded(uid string) []call {
 		{method: "GET", path: "/trusted-devices"}, {method: "POST", path: "/trusted-devices/logout"},
 		{method: "POST", path: "/trusted-devices/revoke-all"}, {method: "GET", path: "/trusted-devices/" + uid},
 		{method: "PATCH", path: "/trusted-devices/" + uid, body: `{"name":"x"}`}, {method: "DELETE", path: "/trusted-devices/" + uid},
-		{method: "DELETE", path: "/trusted-devices/not-a-uid"},
+		{method: "DELETE", path: "/trusted-devices/not-a-uid"}, {method: "GET", path: "/login-activity?limit=0"},
 	}
 }
 

@@ -7,6 +7,66 @@ import (
 	"time"
 )
 
+// Defines values for EventKind.
+const (
+	EventKindAdmin           EventKind = "admin"
+	EventKindDeviceEnded     EventKind = "device_ended"
+	EventKindPasswordChanged EventKind = "password_changed"
+	EventKindSignIn          EventKind = "sign_in"
+)
+
+// Valid indicates whether the value is a known member of the EventKind enum.
+func (e EventKind) Valid() bool {
+	switch e {
+	case EventKindAdmin:
+		return true
+	case EventKindDeviceEnded:
+		return true
+	case EventKindPasswordChanged:
+		return true
+	case EventKindSignIn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventOutcome.
+const (
+	EventOutcomeFailure EventOutcome = "failure"
+	EventOutcomeSuccess EventOutcome = "success"
+)
+
+// Valid indicates whether the value is a known member of the EventOutcome enum.
+func (e EventOutcome) Valid() bool {
+	switch e {
+	case EventOutcomeFailure:
+		return true
+	case EventOutcomeSuccess:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListActivityParamsOutcome.
+const (
+	ListActivityParamsOutcomeFailure ListActivityParamsOutcome = "failure"
+	ListActivityParamsOutcomeSuccess ListActivityParamsOutcome = "success"
+)
+
+// Valid indicates whether the value is a known member of the ListActivityParamsOutcome enum.
+func (e ListActivityParamsOutcome) Valid() bool {
+	switch e {
+	case ListActivityParamsOutcomeFailure:
+		return true
+	case ListActivityParamsOutcomeSuccess:
+		return true
+	default:
+		return false
+	}
+}
+
 // CreatedUser defines model for CreatedUser.
 type CreatedUser struct {
 	CreatedAt    time.Time  `json:"created_at"`
@@ -46,6 +106,12 @@ type Device struct {
 	UserAgent string    `json:"user_agent"`
 }
 
+// DevicePage defines model for DevicePage.
+type DevicePage struct {
+	Next    *string      `json:"next"`
+	Results []UserDevice `json:"results"`
+}
+
 // DeviceSweep defines model for DeviceSweep.
 type DeviceSweep struct {
 	// Cursor The member `next` of the call before.
@@ -74,6 +140,76 @@ type DeviceUpdate struct {
 
 // Empty defines model for Empty.
 type Empty = map[string]interface{}
+
+// Event defines model for Event.
+type Event struct {
+	// Actor Who did it, where that is not the one who signs in: device:<uid>, admin:<name>, socket, file, reset_token or service.
+	Actor string `json:"actor"`
+	City  string `json:"city"`
+
+	// Country ISO 3166-1 alpha-2; empty where it is not known, like region and city.
+	Country string `json:"country"`
+
+	// DeviceUid Of an end: empty for all devices of the user at once.
+	DeviceUid string `json:"device_uid"`
+
+	// Id A UUIDv7; ids ascend with time.
+	Id   string    `json:"id"`
+	Ip   string    `json:"ip"`
+	Kind EventKind `json:"kind"`
+
+	// NameTried The name as it was sent; of an act of an admin the name of the account.
+	NameTried string `json:"name_tried"`
+
+	// NewCountry The user never signed in from this country before.
+	NewCountry bool `json:"new_country"`
+
+	// NewNetwork Nor from this network (IPv4 /24, IPv6 /48).
+	NewNetwork bool         `json:"new_network"`
+	Outcome    EventOutcome `json:"outcome"`
+
+	// Reason Why, in one word.
+	Reason    string    `json:"reason"`
+	Region    string    `json:"region"`
+	Time      time.Time `json:"time"`
+	UserAgent string    `json:"user_agent"`
+
+	// UserId Empty where nobody has the name.
+	UserId string `json:"user_id"`
+}
+
+// EventKind defines model for Event.Kind.
+type EventKind string
+
+// EventOutcome defines model for Event.Outcome.
+type EventOutcome string
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Next    *string `json:"next"`
+	Results []Event `json:"results"`
+}
+
+// Lockout defines model for Lockout.
+type Lockout struct {
+	// DeviceUid A known device, which has a counter of its own.
+	DeviceUid   string     `json:"device_uid"`
+	Failures    int        `json:"failures"`
+	Id          string     `json:"id"`
+	LockedUntil *time.Time `json:"locked_until"`
+
+	// Name As it was tried last; it need not exist.
+	Name string `json:"name"`
+
+	// Network Empty: the name from everywhere, or the device.
+	Network string `json:"network"`
+}
+
+// LockoutPage defines model for LockoutPage.
+type LockoutPage struct {
+	Next    *string   `json:"next"`
+	Results []Lockout `json:"results"`
+}
 
 // NewUser defines model for NewUser.
 type NewUser struct {
@@ -126,6 +262,11 @@ type RevokeAllResult struct {
 	RevokedCount int `json:"revoked_count"`
 }
 
+// RevokedDevices defines model for RevokedDevices.
+type RevokedDevices struct {
+	RevokedCount int `json:"revoked_count"`
+}
+
 // SignIn defines model for SignIn.
 type SignIn struct {
 	// DeviceName What the app calls this device.
@@ -158,6 +299,28 @@ type User struct {
 	LastSignInAt *time.Time `json:"last_sign_in_at"`
 	Name         string     `json:"name"`
 	Roles        []string   `json:"roles"`
+}
+
+// UserDevice A device as an admin sees it.
+type UserDevice struct {
+	CanDeleteOtherDevices bool      `json:"can_delete_other_devices"`
+	CanUpdateOtherDevices bool      `json:"can_update_other_devices"`
+	City                  *string   `json:"city"`
+	Country               *string   `json:"country"`
+	CreatedAt             time.Time `json:"created_at"`
+	DeviceUid             string    `json:"device_uid"`
+	ExpiresAt             time.Time `json:"expires_at"`
+	IpAddress             string    `json:"ip_address"`
+
+	// IsCurrent Whether this is the device of the admin who asks.
+	IsCurrent bool      `json:"is_current"`
+	LastIp    string    `json:"last_ip"`
+	LastSeen  time.Time `json:"last_seen"`
+	Name      string    `json:"name"`
+	Region    *string   `json:"region"`
+	UserAgent string    `json:"user_agent"`
+	UserId    string    `json:"user_id"`
+	UserName  string    `json:"user_name"`
 }
 
 // UserPage defines model for UserPage.
@@ -196,11 +359,20 @@ type EndAllForbidden = Problem
 // EndForbidden defines model for EndForbidden.
 type EndForbidden = Problem
 
+// Events defines model for Events.
+type Events = EventPage
+
+// LastAdmin defines model for LastAdmin.
+type LastAdmin = Problem
+
 // MaxDevices defines model for MaxDevices.
 type MaxDevices = Problem
 
 // NoActiveAccount defines model for NoActiveAccount.
 type NoActiveAccount = Problem
+
+// NotAdmin defines model for NotAdmin.
+type NotAdmin = Problem
 
 // NotFound defines model for NotFound.
 type NotFound = Problem
@@ -229,14 +401,64 @@ type TooLarge = Problem
 // Unauthorized defines model for Unauthorized.
 type Unauthorized = Problem
 
-// Unavailable defines model for Unavailable.
-type Unavailable = Problem
-
 // UnavailableOrBusy defines model for UnavailableOrBusy.
 type UnavailableOrBusy = Problem
 
 // UnsupportedMediaType defines model for UnsupportedMediaType.
 type UnsupportedMediaType = Problem
+
+// Wait defines model for Wait.
+type Wait = Problem
+
+// ListAllDevicesParams defines parameters for ListAllDevices.
+type ListAllDevicesParams struct {
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The member `next` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListLockoutsParams defines parameters for ListLockouts.
+type ListLockoutsParams struct {
+	// User Any spelling of a name; it need not exist.
+	User *string `form:"user,omitempty" json:"user,omitempty"`
+
+	// Network A network, or an address.
+	Network *string `form:"network,omitempty" json:"network,omitempty"`
+
+	// All Also counters of failures that lock nobody now.
+	All   *bool `form:"all,omitempty" json:"all,omitempty"`
+	Limit *int  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The member `next` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListActivityParams defines parameters for ListActivity.
+type ListActivityParams struct {
+	// User The id of a user, or any spelling of a name.
+	User    *string                    `form:"user,omitempty" json:"user,omitempty"`
+	Outcome *ListActivityParamsOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// Reason One word, such as wrong_password.
+	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
+
+	// Network A network, or an address.
+	Network *string `form:"network,omitempty" json:"network,omitempty"`
+
+	// Since From this moment on.
+	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Before this moment.
+	Until *time.Time `form:"until,omitempty" json:"until,omitempty"`
+	Limit *int       `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The member `next` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListActivityParamsOutcome defines parameters for ListActivity.
+type ListActivityParamsOutcome string
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
@@ -244,6 +466,14 @@ type ListUsersParams struct {
 
 	// Name Any spelling of one account's name; then at most one is answered.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
+
+	// Cursor The member `next` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListOwnActivityParams defines parameters for ListOwnActivity.
+type ListOwnActivityParams struct {
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The member `next` of the page before.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -257,6 +487,9 @@ type CreateUserJSONRequestBody = NewUser
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserUpdate
+
+// UpdateUserDeviceJSONRequestBody defines body for UpdateUserDevice for application/json ContentType.
+type UpdateUserDeviceJSONRequestBody = DeviceUpdate
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"devicegate/login"
@@ -21,7 +20,7 @@ const (
 	maxPage     = 500
 )
 
-func (s *server) createUser(c echo.Context) error {
+func (s *server) createUser(ctx context.Context, c echo.Context, by admin) error {
 	body, err := decode[NewUser](c)
 	if err != nil {
 		return err
@@ -33,15 +32,15 @@ func (s *server) createUser(c echo.Context) error {
 	if err := s.Login.Users.Check(body.Name, roles); err != nil {
 		return userFault(err)
 	}
-	password, made, err := s.passwordFor(body.Password)
+	password, made, err := s.passwordFor(body.Name, body.Password)
 	if err != nil {
 		return err
 	}
-	hash, err := s.Passwords.Hash(c.Request().Context(), password)
+	hash, err := s.Passwords.Hash(ctx, password)
 	if err != nil {
 		return fmt.Errorf("%w: %w", login.ErrBusy, err)
 	}
-	u, err := s.Login.Users.Create(c.Request().Context(), body.Name, roles, hash)
+	u, err := s.Login.Users.Create(ctx, by.By, body.Name, roles, hash)
 	if err != nil {
 		return userFault(err)
 	}
@@ -53,12 +52,12 @@ func (s *server) createUser(c echo.Context) error {
 }
 
 // passwordFor checks the given password, or makes one.
-func (s *server) passwordFor(given *string) (password string, made bool, err error) {
+func (s *server) passwordFor(name string, given *string) (password string, made bool, err error) {
 	if given == nil {
 		password, err = s.MakePassword()
 		return password, true, err
 	}
-	if err := s.CheckPassword(*given); err != nil {
+	if err := s.CheckPassword(name, *given); err != nil {
 		return "", false, invalid("/password", sentence(err.Error()))
 	}
 	return *given, false, nil
@@ -81,21 +80,19 @@ func sentence(text string) string {
 	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
 }
 
-func (s *server) listUsers(c echo.Context) error {
+func (s *server) listUsers(ctx context.Context, c echo.Context, _ admin) error {
 	limit, err := pageLimit(c.QueryParams())
 	if err != nil {
 		return err
 	}
 	if name := c.QueryParam("name"); name != "" {
-		return s.listNamed(c, name)
+		return s.listNamed(ctx, c, name)
 	}
-	var after uuid.UUID
-	if cursor := c.QueryParam("cursor"); cursor != "" {
-		if after, err = uidOf(cursor); err != nil {
-			return invalid("", "The query parameter cursor is not one that a page before returned.")
-		}
+	after, err := cursorID(c.QueryParam("cursor"))
+	if err != nil {
+		return err
 	}
-	users, err := s.Login.Users.List(c.Request().Context(), after, limit+1)
+	users, err := s.Login.Users.List(ctx, after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -112,9 +109,9 @@ func (s *server) listUsers(c echo.Context) error {
 }
 
 // listNamed answers with the one account that any spelling of name means, or none.
-func (s *server) listNamed(c echo.Context, name string) error {
+func (s *server) listNamed(ctx context.Context, c echo.Context, name string) error {
 	page := UserPage{Results: []User{}}
-	u, err := s.Login.Users.ByName(c.Request().Context(), name)
+	u, err := s.Login.Users.ByName(ctx, name)
 	switch {
 	case err == nil:
 		page.Results = append(page.Results, userOf(u))
@@ -135,19 +132,19 @@ func pageLimit(query url.Values) (int, error) {
 	return n, nil
 }
 
-func (s *server) getUser(c echo.Context) error {
+func (s *server) getUser(ctx context.Context, c echo.Context, _ admin) error {
 	id, err := uidOf(c.Param("id"))
 	if err != nil {
 		return err
 	}
-	u, err := s.Login.Users.ByID(c.Request().Context(), id)
+	u, err := s.Login.Users.ByID(ctx, id)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, userOf(u))
 }
 
-func (s *server) updateUser(c echo.Context) error {
+func (s *server) updateUser(ctx context.Context, c echo.Context, by admin) error {
 	id, err := uidOf(c.Param("id"))
 	if err != nil {
 		return err
@@ -156,38 +153,31 @@ func (s *server) updateUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := s.applyUpdate(c.Request().Context(), id, body)
+	if body.Password != nil {
+		u, err := s.Login.Users.ByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.CheckPassword(u.Name, *body.Password); err != nil {
+			return invalid("/password", sentence(err.Error()))
+		}
+	}
+	u, err := s.Login.UpdateUser(ctx, by.By, id, login.Update{Roles: body.Roles, Disabled: body.Disabled, Password: body.Password})
 	if err != nil {
 		return userFault(err)
 	}
 	return c.JSON(http.StatusOK, userOf(u))
 }
 
-// applyUpdate makes the changes that body names, one after the other: roles, password, disabled. The
-// password is checked first, so that nothing is changed for a body that cannot be accepted whole.
-func (s *server) applyUpdate(ctx context.Context, id uuid.UUID, body UserUpdate) (u login.User, err error) {
-	if body.Password != nil {
-		if err := s.CheckPassword(*body.Password); err != nil {
-			return u, invalid("/password", sentence(err.Error()))
-		}
+func (s *server) deleteUser(ctx context.Context, c echo.Context, by admin) error {
+	id, err := uidOf(c.Param("id"))
+	if err != nil {
+		return err
 	}
-	if u, err = s.Login.Users.ByID(ctx, id); err != nil {
-		return u, err
+	if err := s.Login.DeleteUser(ctx, by.By, id); err != nil {
+		return err
 	}
-	if body.Roles != nil {
-		if u, err = s.Login.SetRoles(ctx, id, *body.Roles); err != nil {
-			return u, err
-		}
-	}
-	if body.Password != nil {
-		if u, err = s.Login.SetPassword(ctx, id, *body.Password); err != nil {
-			return u, err
-		}
-	}
-	if body.Disabled != nil {
-		u, err = s.Login.SetDisabled(ctx, id, *body.Disabled)
-	}
-	return u, err
+	return c.NoContent(http.StatusNoContent)
 }
 
 func userOf(u login.User) User {

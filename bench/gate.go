@@ -20,14 +20,15 @@ type gate struct {
 }
 
 // gateConfig takes free ports and leaves everything as it is but for what a load test cannot have: one
-// line of log per check, and the end of devices that more sign-ins bring.
+// line of log per check, the end of devices that more sign-ins bring, and what bounds attempts.
 const gateConfig = `store: {path: %q}
 checks:
   http: {address: "127.0.0.1:0"}
   grpc: {address: "127.0.0.1:0"}
-api: {address: "127.0.0.1:0"}
+api: {address: "127.0.0.1:0", sign_in_rate: 1000000/1s}
 operations: {address: "127.0.0.1:0"}
 devices: {hard_limit: 1000}
+lockout: {threshold: 1000, name_threshold: 100000}
 log: {format: json, allowed_sample: 1000000}
 `
 
@@ -91,6 +92,16 @@ func (g *gate) addUser(ctx context.Context, name, password string) error {
 	cmd.Stdin = bytes.NewReader([]byte(password + "\n"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("making the account %s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// disableUser disables an account with the command line.
+func (g *gate) disableUser(ctx context.Context, name string) error {
+	cmd := exec.CommandContext(ctx, g.binary, "--config", g.config, "user", "disable", name)
+	cmd.Env = plainEnvironment()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("disabling the account %s: %w\n%s", name, err, out)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
 
+	"devicegate/activity"
 	"devicegate/authz"
 	"devicegate/config"
 	"devicegate/envoy"
@@ -43,7 +44,7 @@ func openGate(b *testing.B) (*server.Server, device) {
 	req := httptest.NewRequest(http.MethodPost, "/admin/users", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	if s.Admin().ServeHTTP(w, req); w.Code != http.StatusCreated {
+	if s.Admin(activity.BySocket).ServeHTTP(w, req); w.Code != http.StatusCreated {
 		b.Fatal(w.Code, w.Body)
 	}
 	people := httptest.NewServer(s.API())

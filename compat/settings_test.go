@@ -1,7 +1,10 @@
 package compat_test
 
 import (
-	"strings"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -83,12 +86,46 @@ func TestSettings(t *testing.T) {
 		}
 	})
 	t.Run("GEOLOCATION_BACKEND", func(t *testing.T) {
-		if _, err := load(t, "geo: {http_url: \"https://ipapi.co/{ip}/json/\"}\n"); err == nil || !strings.Contains(err.Error(), "unknown key") {
-			t.Errorf("the key geo: %v, want it to be unknown yet", err)
-		}
-		g := start(t)
+		asked := make(chan string, 4)
+		provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- r.URL.Path
+			_, _ = io.WriteString(w, `{"ip": "8.8.8.8", "city": "Mountain View", "region": "California", "country": "US", "country_code": "US", "country_name": "United States"}`)
+		}))
+		defer provider.Close()
+		g := start(t, "api: {sign_in_rate => geo: {http_url: \""+provider.URL+"/{ip}/json/\"}\napi: {sign_in_rate")
 		if a := g.signIn("alice"); g.device(a, a).Country != nil {
-			t.Error("a country is shown that nobody looked up")
+			t.Error("a country of a loopback address is shown")
+		}
+		signIn := func() (s session) {
+			g.want(200, "", request{method: "POST", path: "/api/token", from: "8.8.8.8", body: `{"username":"alice","password":"` + secret + `"}`}).decode(&s)
+			return s
+		}
+		a := signIn()
+		if path := <-asked; path != "/8.8.8.8/json/" {
+			t.Errorf("asked for %s", path)
+		}
+		for tries := 0; g.device(a, a).Country == nil; tries++ { // it is written beside the answers
+			if tries == 100_000 {
+				t.Fatal("the place is not shown")
+			}
+			runtime.Gosched()
+		}
+		if d := g.device(a, a); *d.Country != "US" || *d.City != "Mountain View" {
+			t.Errorf("the device is in %v", d)
+		}
+		b := signIn()
+		if d := g.device(b, b); d.Country == nil || len(asked) != 0 {
+			t.Errorf("what was found is not kept: %d more questions", len(asked))
+		}
+	})
+	t.Run("throttle", func(t *testing.T) {
+		g := start(t, "100000/1s => 5/1m")
+		for range 5 {
+			g.signIn("alice")
+		}
+		r := g.want(429, "throttled", request{method: "POST", path: "/api/token", body: `{"username":"alice","password":"` + secret + `"}`})
+		if r.header.Get("Retry-After") != "12" {
+			t.Errorf("Retry-After: %s", r.header.Get("Retry-After"))
 		}
 	})
 	t.Run("an unknown setting", func(t *testing.T) {

@@ -36,6 +36,11 @@ func (a Address) Local() bool {
 	if err != nil {
 		return false
 	}
+	return loopbackHost(host)
+}
+
+// loopbackHost says whether a host is this machine for certain: a loopback address or localhost.
+func loopbackHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
@@ -120,7 +125,7 @@ func checkSocket(path string) error {
 	return checkPath(path)
 }
 
-// checkPath checks the path of a file that is to be made.
+// checkPath checks the path of a file.
 func checkPath(path string) error {
 	switch {
 	case strings.HasSuffix(path, "/"):
@@ -138,6 +143,9 @@ func filePath(text string) (string, error) {
 	}
 	return text, checkPath(text)
 }
+
+// optionalFile is the rule for a file that may be left out: "" or the path of a file to read.
+func optionalFile(text string) (string, error) { return text, checkPath(text) }
 
 // socketPath is the rule for admin.socket.
 func socketPath(text string) (string, error) {

@@ -35,6 +35,9 @@ type Config struct {
 	Policies map[string]Policy
 
 	IdentityHeaders IdentityHeaders
+	Activity        Activity
+	Lockout         Lockout
+	Geo             Geo
 	Log             Log
 
 	// ShutdownTimeout bounds how long requests under way may take to end after a stop signal,
@@ -76,11 +79,16 @@ type GRPCChecks struct {
 type API struct {
 	Address  Address
 	BasePath string // "" or a path with a leading and without a trailing slash
+
+	// SignInRate is how many sign-ins one network (an IPv4 address, an IPv6 /64) may try, right or
+	// wrong.
+	SignInRate Rate
 }
 
-// Admin is how the command line talks to the running service.
+// Admin is how the service is administered: by the command line, and by whoever may use /admin.
 type Admin struct {
-	Socket string // path of a unix socket; "" means store.path + ".sock": ask Config.AdminSocket
+	Socket  string  // path of a unix socket; "" means store.path + ".sock": ask Config.AdminSocket
+	Address Address // where /admin is answered besides; off unless it is set
 }
 
 // Operations is the listener of health and metrics.
@@ -171,6 +179,39 @@ type IdentityHeaders struct {
 	Device string
 }
 
+// Activity is how much of the history of sign-ins is kept. The oldest goes first.
+type Activity struct {
+	Retention  time.Duration // how long an entry is kept, 1h to 3650d
+	MaxPerUser int           // entries of one user, 10 to 1000000
+	MaxTotal   int           // entries of all together, MaxPerUser to 100000000 and at least 1000
+}
+
+// Lockout is how long guessing has to wait. A failed sign-in counts for Window; from a threshold on
+// each further one has to wait, BaseDelay at first and MaxDelay at most.
+type Lockout struct {
+	Threshold     int           // failures of one name from one network, 1 to 1000
+	NameThreshold int           // failures of one name from everywhere, Threshold to 100000
+	BaseDelay     time.Duration // 1s to 1d
+	MaxDelay      time.Duration // BaseDelay to 30d
+	Window        time.Duration // MaxDelay to 365d, at least 1m
+
+	// ExemptNetworks are the networks whose failures are not counted. Masked, IPv4-mapped addresses
+	// turned into IPv4; never every address.
+	ExemptNetworks []netip.Prefix
+}
+
+// Geo is where the place of an address is looked up. Without a file and a URL every place is
+// unknown.
+type Geo struct {
+	MMDBFile string // path of a MaxMind database; "" means none
+
+	// HTTPURL is an absolute http or https URL with {ip} once in its path or query, where the
+	// address is put in; "" means none. It may hold a key of the service that answers there, so it
+	// belongs in no log.
+	HTTPURL     string
+	HTTPTimeout time.Duration // 100ms to 30s
+}
+
 // Log is what is written to standard error.
 type Log struct {
 	Level         string // trace, debug, info, warn or error
@@ -193,7 +234,7 @@ func Default() Config {
 			GRPC:         GRPCChecks{Address: Address{"tcp", "127.0.0.1:9281"}, Policy: DefaultPolicy},
 			AllowedPeers: loopback(),
 		},
-		API:            API{Address: Address{"tcp", "127.0.0.1:9282"}},
+		API:            API{Address: Address{"tcp", "127.0.0.1:9282"}, SignInRate: Rate{Count: 10, Per: time.Minute}},
 		Operations:     Operations{Address: Address{"tcp", "127.0.0.1:9283"}},
 		TrustedProxies: loopback(),
 		Tokens: Tokens{
@@ -225,6 +266,16 @@ func Default() Config {
 		},
 		Policies:        map[string]Policy{DefaultPolicy: {}},
 		IdentityHeaders: IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Activity:        Activity{Retention: 90 * day, MaxPerUser: 1000, MaxTotal: 1_000_000},
+		Lockout: Lockout{
+			Threshold:      5,
+			NameThreshold:  50,
+			BaseDelay:      time.Minute,
+			MaxDelay:       time.Hour,
+			Window:         day,
+			ExemptNetworks: []netip.Prefix{},
+		},
+		Geo:             Geo{HTTPTimeout: 2 * time.Second},
 		Log:             Log{Level: "info", Format: "auto", AllowedSample: 1},
 		ShutdownTimeout: 20 * time.Second,
 	}

@@ -20,7 +20,7 @@ var badFiles = []struct{ name, text, want string }{
 	{"unknown key", "checks:\n  http:\n    adress: 127.0.0.1:1\n",
 		`d.yaml:3:5: unknown key "adress" in checks.http; did you mean address?`},
 	{"unknown section", "frobnicate: {a: b}\n",
-		`d.yaml:1:1: unknown key "frobnicate"; it can hold store, checks, api, admin, operations, trusted_proxies, tokens, passwords, devices, policies, identity_headers, log, shutdown_timeout`},
+		`d.yaml:1:1: unknown key "frobnicate"; it can hold store, checks, api, admin, operations, trusted_proxies, tokens, passwords, devices, policies, identity_headers, activity, lockout, geo, log, shutdown_timeout`},
 	{"key of a later version", "tokens: {algorithm: EdDSA}\n",
 		`d.yaml:1:10: unknown key "algorithm" in tokens; it can hold issuer, audience, access_lifetime, refresh_lifetime, refresh_rotation, refresh_grace, leeway`},
 	{"map for text", "store: {path: {a: b}}\n",
@@ -149,6 +149,16 @@ var badFiles = []struct{ name, text, want string }{
 		"d.yaml:1:23: checks.http.address (127.0.0.1:9280) and operations.address (:9280) cannot both be listened on; choose another for one"},
 	{"one socket twice", "api: {address: unix:/run/a.sock}\nadmin: {socket: /run//a.sock}\n",
 		"d.yaml:2:17: api.address (unix:/run/a.sock) and admin.socket (unix:/run//a.sock) cannot both be listened on; choose another for one"},
+	{"admin on another listener", "admin: {address: \":9282\"}\n",
+		"d.yaml:1:18: api.address (127.0.0.1:9282) and admin.address (:9282) cannot both be listened on; choose another for one"},
+	{"admin twice on one socket", "admin:\n  address: unix:/run/a.sock\n  socket: /run/a.sock\n",
+		"d.yaml:3:11: admin.address (unix:/run/a.sock) and admin.socket (unix:/run/a.sock) cannot both be listened on; choose another for one"},
+	{"admin on the socket that follows the store", "store: {path: /run/a}\nadmin: {address: unix:/run/a.sock}\n",
+		"d.yaml:2:18: admin.address (unix:/run/a.sock) and admin.socket (unix:/run/a.sock) cannot both be listened on; choose another for one"},
+	{"admin on the store", "admin: {address: unix:/run/a}\nstore: {path: /run/a}\n",
+		"d.yaml:2:15: admin.address and store.path are the same file; choose another for one"},
+	{"admin without a port", "admin: {address: 127.0.0.1}\n",
+		`d.yaml:1:18: admin.address: "127.0.0.1" is not an address; write host:port, unix:/path, or "" for off`},
 	{"listener on the store", "store: {path: /run/a}\napi: {address: unix:/run/a}\n",
 		"d.yaml:2:16: api.address and store.path are the same file; choose another for one"},
 	{"socket on the store", "store: {path: a}\nadmin: {socket: ./a}\n",
@@ -167,6 +177,56 @@ var badFiles = []struct{ name, text, want string }{
 		`d.yaml:1:15: store.path: "data/" is a folder; name a file`},
 	{"control character in a path", "store: {path: \"a\\0b\"}\n",
 		`d.yaml:1:15: store.path: "a\x00b" contains a control character`},
+	{"rate without a period", "api: {sign_in_rate: 10}\n",
+		`d.yaml:1:21: api.sign_in_rate: "10" is not a rate; write a whole number, a slash and a period, such as 10/1m`},
+	{"rate of none", "api: {sign_in_rate: 0/1m}\n",
+		`d.yaml:1:21: api.sign_in_rate: "0/1m": the number 0 is out of range; 1 to 1000000 is allowed`},
+	{"rate with a bare unit", "api: {sign_in_rate: 10/m}\n",
+		`d.yaml:1:21: api.sign_in_rate: "10/m": the period "m" is not a duration; write a number with d, h, m or s, such as 90s, 15m or 1d12h`},
+	{"rate over a week", "api:\n  sign_in_rate: 10/7d\n",
+		`d.yaml:2:17: api.sign_in_rate: "10/7d": the period 7d is out of range; 1s to 1d is allowed`},
+	{"rate that is a list", "api: {sign_in_rate: [10, 1m]}\n",
+		`d.yaml:1:21: api.sign_in_rate: a list; a single value is expected`},
+	{"history over the total", "activity:\n  max_per_user: 2000\n  max_total: 1999\n",
+		"d.yaml:3:14: activity.max_total is 1999, under activity.max_per_user, which is 2000; raise the one or lower the other"},
+	{"retention for ever", "activity: {retention: 0s}\n",
+		"d.yaml:1:23: activity.retention: 0s is out of range; 1h to 3650d is allowed"},
+	{"name locked before the network", "lockout: {threshold: 51}\n",
+		"d.yaml:1:22: lockout.name_threshold is 50, under lockout.threshold, which is 51; a name would be locked for everybody before the one who guesses is"},
+	{"delays the wrong way round", "lockout: {base_delay: 2h}\n",
+		"d.yaml:1:23: lockout.max_delay is 1h, under lockout.base_delay, which is 2h; raise the one or lower the other"},
+	{"window under the delay", "lockout:\n  max_delay: 2d\n",
+		"d.yaml:2:14: lockout.window is 1d, under lockout.max_delay, which is 2d; failures would be forgotten while they still make somebody wait"},
+	{"lockout for nobody", "lockout: {exempt_networks: [10.0.0.0/8, 0.0.0.0/0]}\n",
+		"d.yaml:1:41: lockout.exempt_networks: 0.0.0.0/0 would switch the lockout off for everybody; name the networks that may fail as often as they like"},
+	{"lockout for nobody by IPv6", "lockout: {exempt_networks: [\"::/0\"]}\n",
+		"d.yaml:1:29: lockout.exempt_networks: ::/0 would switch the lockout off for everybody; name the networks that may fail as often as they like"},
+	{"lockout for nobody by mapped addresses", "lockout: {exempt_networks: [\"::ffff:0:0/96\"]}\n",
+		"d.yaml:1:29: lockout.exempt_networks: ::ffff:0:0/96 would switch the lockout off for everybody; name the networks that may fail as often as they like"},
+	{"exempt network that is none", "lockout: {exempt_networks: [office]}\n",
+		`d.yaml:1:29: lockout.exempt_networks: "office" is not a network; write a CIDR such as 10.0.0.0/8 or a single address`},
+	{"folder as database of places", "geo: {mmdb_file: /data/}\n",
+		`d.yaml:1:18: geo.mmdb_file: "/data/" is a folder; name a file`},
+	{"lookup without a place for the address", "geo: {http_url: https://geo.example/}\n",
+		"d.yaml:1:17: geo.http_url: {ip}, where the address is put in, stands in it 0 times; write it once, in the path or the query, such as https://ipapi.co/{ip}/json/"},
+	{"lookup with two places", "geo:\n  http_url: https://geo.example/{ip}?q={ip}\n",
+		"d.yaml:2:13: geo.http_url: {ip}, where the address is put in, stands in it 2 times; write it once, in the path or the query, such as https://ipapi.co/{ip}/json/"},
+	{"lookup host by address", "geo:\n  http_url: https://{ip}.geo.example/\n",
+		"d.yaml:2:13: geo.http_url: {ip} stands in front of the path; write it once, in the path or the query, such as https://ipapi.co/{ip}/json/"},
+	{"lookup with another placeholder", "geo:\n  http_url: https://geo.example/{ip}?key={key}\n",
+		"d.yaml:2:13: geo.http_url: a brace besides {ip}, which is the only thing that is replaced; write %7B and %7D for braces"},
+	{"lookup by another protocol", "geo:\n  http_url: ftp://geo.example/{ip}\n",
+		`d.yaml:2:13: geo.http_url: not an absolute URL; write "" or one such as https://ipapi.co/{ip}/json/`},
+	{"lookup with a password", "geo:\n  http_url: https://a:b@geo.example/{ip}\n",
+		"d.yaml:2:13: geo.http_url: a user or password in front of the host is not sent; leave it out"},
+	{"lookup with a fragment", "geo:\n  http_url: https://geo.example/{ip}#json\n",
+		"d.yaml:2:13: geo.http_url: what stands behind # is never sent; leave it out"},
+	{"lookup with a bad port", "geo:\n  http_url: https://geo.example:0/{ip}\n",
+		`d.yaml:2:13: geo.http_url: "0" is not a port from 1 to 65535`},
+	{"lookup in a flow map without quotes", "geo: {http_url: https://geo.example/{ip}/json}\n",
+		"d.yaml:1:37: not YAML: ',' or '}' must be specified"},
+	{"lookup with spaces", "geo:\n  http_url: https://geo.example/a b/{ip}\n",
+		"d.yaml:2:13: geo.http_url: write at most 2048 printable ASCII characters without spaces"},
 	{"empty audience", "tokens: {audience: \"\"}\n",
 		"d.yaml:1:20: tokens.audience: must not be empty; a token without it could be taken for another service's"},
 	{"issuer with a space", "tokens: {issuer: a b}\n",
@@ -248,6 +308,13 @@ func TestBadEnvironment(t *testing.T) {
 		{"DEVICEGATE_CHECKS_GRPC_POLICY=staff", `DEVICEGATE_CHECKS_GRPC_POLICY: checks.grpc.policy is "staff", but the policies are default`},
 		{"DEVICEGATE_API_ADDRESS=127.0.0.1:9283", "DEVICEGATE_API_ADDRESS: api.address (127.0.0.1:9283) and operations.address (127.0.0.1:9283) cannot both be listened on; choose another for one"},
 		{"DEVICEGATE_TOKENS_REFRESH_LIFETIME=1m", "DEVICEGATE_TOKENS_REFRESH_LIFETIME: tokens.refresh_lifetime is 1m, under tokens.access_lifetime, which is 15m; a refresh token has to live at least as long"},
+		{"DEVICEGATE_ADMIN_ADDRESS=127.0.0.1:9283", "DEVICEGATE_ADMIN_ADDRESS: operations.address (127.0.0.1:9283) and admin.address (127.0.0.1:9283) cannot both be listened on; choose another for one"},
+		{"DEVICEGATE_API_SIGN_IN_RATE=", `DEVICEGATE_API_SIGN_IN_RATE: "" is not a rate; write a whole number, a slash and a period, such as 10/1m`},
+		{"DEVICEGATE_ACTIVITY_MAX_PER_USER=1000000 ", `DEVICEGATE_ACTIVITY_MAX_PER_USER: "1000000 " is not a whole number; 10 to 1000000 is allowed`},
+		{"DEVICEGATE_LOCKOUT_EXEMPT_NETWORKS=10.0.0.0/8,::/0", "DEVICEGATE_LOCKOUT_EXEMPT_NETWORKS: ::/0 would switch the lockout off for everybody; name the networks that may fail as often as they like"},
+		{"DEVICEGATE_LOCKOUT_WINDOW=59m", "DEVICEGATE_LOCKOUT_WINDOW: lockout.window is 59m, under lockout.max_delay, which is 1h; failures would be forgotten while they still make somebody wait"},
+		{"DEVICEGATE_GEO_MMDB_FILE=a\x00b", `DEVICEGATE_GEO_MMDB_FILE: "a\x00b" contains a control character`},
+		{"DEVICEGATE_GEO_HTTP_TIMEOUT=1m", "DEVICEGATE_GEO_HTTP_TIMEOUT: 1m is out of range; 100ms to 30s is allowed"},
 		{"DEVICEGATE_ADMIN_SOCKET=@x", `DEVICEGATE_ADMIN_SOCKET: the socket's path "@x" must not start with @`},
 	} {
 		got := lines(t, config.Source{Environ: []string{c.variable}})
@@ -348,6 +415,16 @@ func TestBounds(t *testing.T) {
 		{"DEVICES_MAX_DEVICES", "0", "200", "-1", "201"},
 		{"DEVICES_HARD_LIMIT", "1", "1000", "0", "1001"},
 		{"DEVICES_MAX_LIFETIME", "1m", "36500d", "59s", "36501d"},
+		{"API_SIGN_IN_RATE", "1/1s", "1000000/1d", "1/999ms", "1000001/1s"},
+		{"ACTIVITY_RETENTION", "1h", "3650d", "59m59s", "3650d1s"},
+		{"ACTIVITY_MAX_PER_USER", "10", "1000000", "9", "1000001"},
+		{"ACTIVITY_MAX_TOTAL", "1000", "100000000", "999", "100000001"},
+		{"LOCKOUT_THRESHOLD", "1", "50", "0", "51"},
+		{"LOCKOUT_NAME_THRESHOLD", "5", "100000", "4", "100001"},
+		{"LOCKOUT_BASE_DELAY", "1s", "1h", "999ms", "1h1s"},
+		{"LOCKOUT_MAX_DELAY", "1m", "1d", "59s", "24h1s"},
+		{"LOCKOUT_WINDOW", "1h", "365d", "59m59s", "365d1s"},
+		{"GEO_HTTP_TIMEOUT", "100ms", "30s", "99ms", "30001ms"},
 		{"LOG_ALLOWED_SAMPLE", "1", "1000000", "0", "1000001"},
 		{"SHUTDOWN_TIMEOUT", "1s", "10m", "0s", "10m1s"},
 	} {
@@ -355,6 +432,35 @@ func TestBounds(t *testing.T) {
 			if got := lines(t, config.Source{Environ: []string{"DEVICEGATE_" + c.name + "=" + value}}); len(got) != want {
 				t.Errorf("%s=%s: faults %q, want %d", c.name, value, got, want)
 			}
+		}
+	}
+}
+
+// TestLockoutBounds is TestBounds for the keys of the lockout whose own bounds lie behind those of
+// another.
+func TestLockoutBounds(t *testing.T) {
+	for _, c := range []struct {
+		environ string
+		want    int
+	}{
+		{"THRESHOLD=1000 NAME_THRESHOLD=1000", 0},
+		{"THRESHOLD=1001 NAME_THRESHOLD=2000", 1},
+		{"THRESHOLD=1 NAME_THRESHOLD=1", 0},
+		{"THRESHOLD=1 NAME_THRESHOLD=0", 1},
+		{"BASE_DELAY=1d MAX_DELAY=1d WINDOW=1d", 0},
+		{"BASE_DELAY=86401s MAX_DELAY=2d WINDOW=2d", 1},
+		{"BASE_DELAY=1s MAX_DELAY=1s WINDOW=1m", 0},
+		{"BASE_DELAY=1s MAX_DELAY=1s WINDOW=59s", 1},
+		{"BASE_DELAY=1s MAX_DELAY=999ms", 1},
+		{"MAX_DELAY=30d WINDOW=30d", 0},
+		{"MAX_DELAY=720h1s WINDOW=31d", 1},
+	} {
+		var environ []string
+		for _, word := range strings.Fields(c.environ) {
+			environ = append(environ, "DEVICEGATE_LOCKOUT_"+word)
+		}
+		if got := lines(t, config.Source{Environ: environ}); len(got) != c.want {
+			t.Errorf("%s: faults %q, want %d", c.environ, got, c.want)
 		}
 	}
 }

@@ -68,8 +68,8 @@ func spell(c *config.Config) string {
 	put("store", fmt.Sprintf("{path: %q}", c.Store.Path))
 	put("checks", fmt.Sprintf("{http: {address: %q}, grpc: {address: %q, policy: %q}, allowed_peers: %s}",
 		c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.Checks.GRPC.Policy, networks(c.Checks.AllowedPeers)))
-	put("api", fmt.Sprintf("{address: %q, base_path: %q}", c.API.Address, c.API.BasePath))
-	put("admin", fmt.Sprintf("{socket: %q}", c.Admin.Socket))
+	put("api", fmt.Sprintf("{address: %q, base_path: %q, sign_in_rate: %s}", c.API.Address, c.API.BasePath, c.API.SignInRate))
+	put("admin", fmt.Sprintf("{socket: %q, address: %q}", c.Admin.Socket, c.Admin.Address))
 	put("operations", fmt.Sprintf("{address: %q}", c.Operations.Address))
 	put("trusted_proxies", networks(c.TrustedProxies))
 	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s, refresh_rotation: %t, refresh_grace: %s}",
@@ -102,6 +102,11 @@ func spell(c *config.Config) string {
 	put("policies", "{"+strings.Join(policies, ", ")+"}")
 	h := c.IdentityHeaders
 	put("identity_headers", fmt.Sprintf("{user: %q, roles: %q, device: %q}", h.User, h.Roles, h.Device))
+	put("activity", fmt.Sprintf("{retention: %s, max_per_user: %d, max_total: %d}", c.Activity.Retention, c.Activity.MaxPerUser, c.Activity.MaxTotal))
+	o := c.Lockout
+	put("lockout", fmt.Sprintf("{threshold: %d, name_threshold: %d, base_delay: %s, max_delay: %s, window: %s, exempt_networks: %s}",
+		o.Threshold, o.NameThreshold, o.BaseDelay, o.MaxDelay, o.Window, networks(o.ExemptNetworks)))
+	put("geo", fmt.Sprintf("{mmdb_file: %q, http_url: %q, http_timeout: %s}", c.Geo.MMDBFile, c.Geo.HTTPURL, c.Geo.HTTPTimeout))
 	put("log", fmt.Sprintf("{level: %s, format: %s, allowed_sample: %d}", c.Log.Level, c.Log.Format, c.Log.AllowedSample))
 	put("shutdown_timeout", c.ShutdownTimeout)
 	return b.String()

@@ -31,7 +31,9 @@ func keys(c *Config) []key {
 
 		one("api.address", &c.API.Address, parseAddress),
 		one("api.base_path", &c.API.BasePath, basePath),
+		one("api.sign_in_rate", &c.API.SignInRate, ParseRate),
 		one("admin.socket", &c.Admin.Socket, socketPath),
+		one("admin.address", &c.Admin.Address, parseAddress),
 		one("operations.address", &c.Operations.Address, parseAddress),
 
 		list("trusted_proxies", &c.TrustedProxies, proxyNetwork),
@@ -73,6 +75,21 @@ func keys(c *Config) []key {
 		one("identity_headers.user", &c.IdentityHeaders.User, headerName),
 		one("identity_headers.roles", &c.IdentityHeaders.Roles, headerName),
 		one("identity_headers.device", &c.IdentityHeaders.Device, headerName),
+
+		one("activity.retention", &c.Activity.Retention, durations(time.Hour, 3650*day)),
+		one("activity.max_per_user", &c.Activity.MaxPerUser, numbers(10, 1_000_000)),
+		one("activity.max_total", &c.Activity.MaxTotal, numbers(1000, 100_000_000)),
+
+		one("lockout.threshold", &c.Lockout.Threshold, numbers(1, 1000)),
+		one("lockout.name_threshold", &c.Lockout.NameThreshold, numbers(1, 100_000)),
+		one("lockout.base_delay", &c.Lockout.BaseDelay, durations(time.Second, day)),
+		one("lockout.max_delay", &c.Lockout.MaxDelay, durations(time.Second, 30*day)),
+		one("lockout.window", &c.Lockout.Window, durations(time.Minute, 365*day)),
+		list("lockout.exempt_networks", &c.Lockout.ExemptNetworks, exemptNetwork),
+
+		one("geo.mmdb_file", &c.Geo.MMDBFile, optionalFile),
+		one("geo.http_url", &c.Geo.HTTPURL, lookupURL),
+		one("geo.http_timeout", &c.Geo.HTTPTimeout, durations(100*time.Millisecond, 30*time.Second)),
 
 		one("log.level", &c.Log.Level, oneOf("trace", "debug", "info", "warn", "error")),
 		one("log.format", &c.Log.Format, oneOf("auto", "json", "console")),

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestDefaults(t *testing.T) {
 			GRPC:         config.GRPCChecks{Address: tcp("127.0.0.1:9281"), Policy: "default"},
 			AllowedPeers: loopback,
 		},
-		API:            config.API{Address: tcp("127.0.0.1:9282")},
+		API:            config.API{Address: tcp("127.0.0.1:9282"), SignInRate: config.Rate{Count: 10, Per: time.Minute}},
 		Operations:     config.Operations{Address: tcp("127.0.0.1:9283")},
 		TrustedProxies: loopback,
 		Tokens: config.Tokens{
@@ -88,6 +89,12 @@ func TestDefaults(t *testing.T) {
 		},
 		Policies:        map[string]config.Policy{"default": {}},
 		IdentityHeaders: config.IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Activity:        config.Activity{Retention: 2160 * time.Hour, MaxPerUser: 1000, MaxTotal: 1000000},
+		Lockout: config.Lockout{
+			Threshold: 5, NameThreshold: 50, BaseDelay: time.Minute, MaxDelay: time.Hour, Window: 24 * time.Hour,
+			ExemptNetworks: []netip.Prefix{},
+		},
+		Geo:             config.Geo{HTTPTimeout: 2 * time.Second},
 		Log:             config.Log{Level: "info", Format: "auto", AllowedSample: 1},
 		ShutdownTimeout: 20 * time.Second,
 	}
@@ -113,10 +120,11 @@ func TestDefaults(t *testing.T) {
 // TestEveryFieldHasAKey fails for a field of Config that no key sets.
 func TestEveryFieldHasAKey(t *testing.T) {
 	fields := -1 // Warnings is no key
+	whole := []reflect.Type{reflect.TypeFor[config.Address](), reflect.TypeFor[config.Rate]()}
 	var count func(reflect.Type)
 	count = func(s reflect.Type) {
 		for i := range s.NumField() {
-			if f := s.Field(i).Type; f.Kind() == reflect.Struct && f != reflect.TypeFor[config.Address]() {
+			if f := s.Field(i).Type; f.Kind() == reflect.Struct && !slices.Contains(whole, f) {
 				count(f)
 				continue
 			}
@@ -157,6 +165,9 @@ func TestEnvironment(t *testing.T) {
 			"DEVICEGATE_STORE_PATH=/data/a=b.db", "DEVICEGATE_CHECKS_HTTP_ADDRESS=unix:/run/check.sock",
 			"DEVICEGATE_CHECKS_GRPC_ADDRESS=", "DEVICEGATE_CHECKS_ALLOWED_PEERS= 192.0.2.1 ,::ffff:10.1.0.0/112",
 			"DEVICEGATE_TRUSTED_PROXIES=", "DEVICEGATE_PASSWORDS_ARGON2ID_MEMORY=1GiB",
+			"DEVICEGATE_API_SIGN_IN_RATE=3/1h30m", "DEVICEGATE_ADMIN_ADDRESS=[::1]:9284",
+			"DEVICEGATE_ACTIVITY_MAX_PER_USER=10", "DEVICEGATE_LOCKOUT_EXEMPT_NETWORKS=192.0.2.0/24, 2001:db8::/32",
+			"DEVICEGATE_GEO_MMDB_FILE=/data/city.mmdb", "DEVICEGATE_GEO_HTTP_URL=https://geo.example:8443/json?ip={ip}&key=1",
 			"DEVICEGATE_PORT_9280_TCP=tcp://10.0.0.1:9280", "DEVICEGATE_PORT=tcp://10.0.0.1:9280", "DEVICEGATE_LOG_LEVLE=debug",
 		},
 	})
@@ -168,6 +179,11 @@ func TestEnvironment(t *testing.T) {
 	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("10.1.0.0/16")}
 	want.TrustedProxies = []netip.Prefix{}
 	want.Passwords.Argon2id.Memory = 1 << 30
+	want.API.SignInRate = config.Rate{Count: 3, Per: 90 * time.Minute}
+	want.Admin.Address = config.Address{Network: "tcp", Addr: "[::1]:9284"}
+	want.Activity.MaxPerUser = 10
+	want.Lockout.ExemptNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	want.Geo.MMDBFile, want.Geo.HTTPURL = "/data/city.mmdb", "https://geo.example:8443/json?ip={ip}&key=1"
 	want.Warnings = []string{"environment variables that name no configuration key are ignored: " +
 		"DEVICEGATE_LOG_LEVLE (did you mean DEVICEGATE_LOG_LEVEL?), DEVICEGATE_PORT, DEVICEGATE_PORT_9280_TCP"}
 	if diff := cmp.Diff(want, c, comparePrefixes); diff != "" {
@@ -188,7 +204,13 @@ func TestVariablesAreDistinct(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	c := mustLoad(t, config.Source{File: write(t, `
-api: {address: "[::ffff:127.0.0.1]:0"}
+api: {address: "[::ffff:127.0.0.1]:0", sign_in_rate: 1/1d}
+admin: {address: unix:/run/admin.sock}
+activity: {retention: 1h, max_per_user: 1000, max_total: 1000}
+lockout: {threshold: 7, name_threshold: 7, base_delay: 5m, max_delay: 5m, window: 5m, exempt_networks: [10.1.2.3]}
+geo:
+  http_url: https://geo.example/{ip}/json/
+  http_timeout: 100ms
 operations: {address: ":0"}
 checks:
   http: {address: Gate.example:09280}
@@ -212,6 +234,14 @@ policies:
 `)})
 	want := config.Default()
 	want.API.Address = config.Address{Network: "tcp", Addr: "127.0.0.1:0"}
+	want.API.SignInRate = config.Rate{Count: 1, Per: 24 * time.Hour}
+	want.Admin.Address = config.Address{Network: "unix", Addr: "/run/admin.sock"}
+	want.Activity = config.Activity{Retention: time.Hour, MaxPerUser: 1000, MaxTotal: 1000}
+	want.Lockout = config.Lockout{
+		Threshold: 7, NameThreshold: 7, BaseDelay: 5 * time.Minute, MaxDelay: 5 * time.Minute, Window: 5 * time.Minute,
+		ExemptNetworks: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")},
+	}
+	want.Geo = config.Geo{HTTPURL: "https://geo.example/{ip}/json/", HTTPTimeout: 100 * time.Millisecond}
 	want.Operations.Address = config.Address{Network: "tcp", Addr: ":0"}
 	want.Checks.HTTP.Address = config.Address{Network: "tcp", Addr: "gate.example:9280"}
 	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10")}
@@ -235,6 +265,56 @@ func TestAddressLocal(t *testing.T) {
 		c := mustLoad(t, config.Source{Environ: []string{"DEVICEGATE_API_ADDRESS=" + text}})
 		if got := c.API.Address; got.Local() != want || got.String() != text || got.Off() != (text == "") {
 			t.Errorf("%q: got %+v, Local %v, want Local %v", text, got, got.Local(), want)
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	for text, want := range map[string]config.Rate{
+		"1/1s": {Count: 1, Per: time.Second}, "10/1m": {Count: 10, Per: time.Minute}, "1000000/1d": {Count: 1000000, Per: 24 * time.Hour},
+		"7/1h5s": {Count: 7, Per: time.Hour + 5*time.Second},
+	} {
+		got, err := config.ParseRate(text)
+		again, _ := config.ParseRate(got.String())
+		if err != nil || got != want || again != want {
+			t.Errorf("ParseRate(%q) = %+v, %v, want %+v; written %q, read again %+v", text, got, err, want, got, again)
+		}
+	}
+	for _, text := range []string{"", "/", "10", "10/", "/1m", "10/m", "10/1", "10/1m/1m", "ten/1m", "+1/1m", "-1/1m", "1.5/1m", "010/1m",
+		" 10/1m", "10 / 1m", "0/1m", "1000001/1m", "18446744073709551617/1m", "10/999ms", "10/24h1s", "10/-1m", "10/0s"} {
+		if got, err := config.ParseRate(text); err == nil || got != (config.Rate{}) {
+			t.Errorf("ParseRate(%q) = %+v, %v, want an error", text, got, err)
+		}
+	}
+}
+
+func TestLookupURL(t *testing.T) {
+	for text, warned := range map[string]string{
+		"": "", "https://ipapi.co/{ip}/json/": "", "https://geo.example?q={ip}": "", "https://[2001:db8::1]:443/{ip}": "",
+		"http://127.0.0.1:8080/{ip}": "", "http://[::1]/{ip}": "", "http://localhost/{ip}": "", "http://[::ffff:127.0.0.1]/{ip}": "",
+		"http://geo.example/{ip}?key=secret": "geo.example", "HTTP://10.0.0.1:80/{ip}": "10.0.0.1", "http://localhost.example/{ip}": "localhost.example",
+	} {
+		c := mustLoad(t, config.Source{Environ: []string{"DEVICEGATE_GEO_HTTP_URL=" + text}})
+		if c.Geo.HTTPURL != text || len(c.Warnings) > 1 || (len(c.Warnings) == 1) != (warned != "") {
+			t.Errorf("%q: got %q with warnings %q", text, c.Geo.HTTPURL, c.Warnings)
+			continue
+		}
+		if warned != "" && (!strings.Contains(c.Warnings[0], "asks "+warned+" over plain http") || strings.Contains(c.Warnings[0], "secret")) {
+			t.Errorf("%q: warning %q, want it to name %s and no key", text, c.Warnings[0], warned)
+		}
+	}
+	for _, text := range []string{
+		"{ip}", "/{ip}", "//geo.example/{ip}", "https:{ip}", "https:/{ip}", "https:///{ip}", "https://:443/{ip}", "ftp://geo.example/{ip}",
+		"file:///{ip}", "https://geo.example/", "https://geo.example/{IP}", "https://geo.example/%7Bip%7D", "https://geo.example/{ip}/{ip}",
+		"https://{ip}/", "https://{ip}.geo.example/", "https://{ip}@geo.example/", "https://geo.example:{ip}/", "https://geo.example/{ip}?key={secret}",
+		"https://user:secret@geo.example/{ip}", "https://secret@geo.example/{ip}", "https://geo.example/{ip}#secret", "https://geo.example/#{ip}",
+		"https://geo.example/{ip}#", "https://geo.example/ {ip}", "https://g\u00e9o.example/{ip}", "https://geo.example/\u00e9/{ip}", "https://geo.example:0/{ip}",
+		"https://geo.example:65536/{ip}", "https://300.0.0.1/{ip}", "https://geo$example/{ip}", "https://geo.example/%{ip}",
+		"https://geo.example/{ip}?" + strings.Repeat("a", 2048),
+	} {
+		got := lines(t, config.Source{Environ: []string{"DEVICEGATE_GEO_HTTP_URL=" + text}})
+		if len(got) != 1 || strings.Contains(got[0], "secret") {
+			t.Errorf("%q: faults %q, want one without the key", text, got)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 )
@@ -15,6 +16,8 @@ func (l *loader) checkTogether() {
 	l.checkHeadersDistinct()
 	l.checkAdminSocket()
 	l.checkListenersDistinct()
+	l.checkActivityLimits()
+	l.checkLockout()
 }
 
 // conflict notes a fault between keys, at the one among them that was set last. The message names
@@ -94,8 +97,8 @@ func (l *loader) checkAdminSocket() {
 
 func (l *loader) checkListenersDistinct() {
 	c := l.config
-	paths := []string{"checks.http.address", "checks.grpc.address", "api.address", "operations.address", "admin.socket"}
-	addresses := []Address{c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.API.Address, c.Operations.Address, {"unix", c.AdminSocket()}}
+	paths := []string{"checks.http.address", "checks.grpc.address", "api.address", "operations.address", "admin.address", "admin.socket"}
+	addresses := []Address{c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.API.Address, c.Operations.Address, c.Admin.Address, {"unix", c.AdminSocket()}}
 	for i := range addresses {
 		for j := range i {
 			if addresses[i].clashes(addresses[j]) {
@@ -106,6 +109,42 @@ func (l *loader) checkListenersDistinct() {
 		if addresses[i].clashes(Address{"unix", c.Store.Path}) && paths[i] != "admin.socket" {
 			l.conflict(fmt.Sprintf("%s and store.path are the same file; choose another for one", paths[i]), paths[i], "store.path")
 		}
+	}
+}
+
+func (l *loader) checkActivityLimits() {
+	a := l.config.Activity
+	if a.MaxTotal < a.MaxPerUser {
+		l.conflict(fmt.Sprintf("activity.max_total is %d, under activity.max_per_user, which is %d; raise the one or lower the other",
+			a.MaxTotal, a.MaxPerUser), "activity.max_total", "activity.max_per_user")
+	}
+}
+
+// checkLockout holds the numbers of the lockout to each other.
+func (l *loader) checkLockout() {
+	o := l.config.Lockout
+	// Failures from one network are among those from everywhere.
+	if o.NameThreshold < o.Threshold {
+		l.conflict(fmt.Sprintf("lockout.name_threshold is %d, under lockout.threshold, which is %d; a name would be locked for everybody before the one who guesses is",
+			o.NameThreshold, o.Threshold), "lockout.name_threshold", "lockout.threshold")
+	}
+	if o.MaxDelay < o.BaseDelay {
+		l.conflict(fmt.Sprintf("lockout.max_delay is %s, under lockout.base_delay, which is %s; raise the one or lower the other",
+			showDuration(o.MaxDelay), showDuration(o.BaseDelay)), "lockout.max_delay", "lockout.base_delay")
+	}
+	if o.Window < o.MaxDelay {
+		l.conflict(fmt.Sprintf("lockout.window is %s, under lockout.max_delay, which is %s; failures would be forgotten while they still make somebody wait",
+			showDuration(o.Window), showDuration(o.MaxDelay)), "lockout.window", "lockout.max_delay")
+	}
+}
+
+// warnPlainLookup tells of a lookup service that is asked in the clear. The URL is not repeated: it
+// may hold a key.
+func (l *loader) warnPlainLookup() {
+	if u, err := url.Parse(l.config.Geo.HTTPURL); err == nil && u.Scheme == "http" && !loopbackHost(u.Hostname()) {
+		l.config.Warnings = append(l.config.Warnings, fmt.Sprintf(
+			"geo.http_url asks %s over plain http, so that whoever is on the way reads the addresses of those who sign in, and can answer with any place; use https",
+			u.Hostname()))
 	}
 }
 

@@ -191,6 +191,15 @@ func proxyNetwork(text string) (netip.Prefix, error) {
 	return p, err
 }
 
+// exemptNetwork is the rule for lockout.exempt_networks.
+func exemptNetwork(text string) (netip.Prefix, error) {
+	p, err := parseNetwork(text)
+	if err == nil && everybody(p) {
+		return netip.Prefix{}, fmt.Errorf("%s would switch the lockout off for everybody; name the networks that may fail as often as they like", text)
+	}
+	return p, err
+}
+
 // parseNetwork reads a CIDR or a single address. IPv4-mapped IPv6 becomes IPv4, because peers are
 // compared in that form.
 func parseNetwork(text string) (netip.Prefix, error) {

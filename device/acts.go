@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 )
 
@@ -39,7 +40,7 @@ func (s set) find(device uuid.UUID) *Record {
 
 // EndOther ends another device of the caller's user. Errors: ErrNotFound, ErrCallerGone, *RuleError, and
 // the store's.
-func (r *Registry) EndOther(ctx context.Context, caller Subject, target uuid.UUID) error {
+func (r *Registry) EndOther(ctx context.Context, caller Subject, target uuid.UUID, by activity.By) error {
 	_, err := retry(func() (struct{}, error) {
 		s, actor, err := r.acting(ctx, caller)
 		if err != nil {
@@ -52,43 +53,37 @@ func (r *Registry) EndOther(ctx context.Context, caller Subject, target uuid.UUI
 		if err := r.Rules.May(Delete, actor, other, Change{}, r.Now()); err != nil {
 			return struct{}{}, err
 		}
-		_, err = r.Store.Commit(ctx, s.txn(s.ordinal, db.Txn{}, r.end(*other, RevokedByDevice)...))
-		return struct{}{}, err
+		return struct{}{}, r.commitEnds(ctx, s, db.Txn{}, []Record{*other}, Cause{RevokedByDevice, by})
 	})
 	return err
 }
 
-// EndOthers ends every other device that the caller may end, tells told of each, and returns how many
-// were ended and how many kept. More than a few are ended in several transactions; on an error those
-// already ended stay ended. Errors: as EndOther, without ErrNotFound.
-func (r *Registry) EndOthers(ctx context.Context, caller Subject, told func(Record)) (ended, kept int, err error) {
+// EndOthers ends every other device that the caller may end, and returns how many were ended and how many
+// kept. More than a few are ended in several transactions; on an error those already ended stay ended.
+// Errors: as EndOther, without ErrNotFound.
+func (r *Registry) EndOthers(ctx context.Context, caller Subject, by activity.By) (ended, kept int, err error) {
 	for {
-		type round struct {
-			ended []Record
-			kept  int
-		}
+		type round struct{ ended, kept int }
 		done, err := retry(func() (round, error) {
-			out, kept, err := r.endOthersOnce(ctx, caller)
+			out, kept, err := r.endOthersOnce(ctx, caller, by)
 			return round{out, kept}, err
 		})
-		for _, rec := range done.ended {
-			told(rec)
-		}
-		ended += len(done.ended)
-		if err != nil || len(done.ended) < endsPerTxn {
+		ended += done.ended
+		if err != nil || done.ended < endsPerTxn {
 			return ended, done.kept, err
 		}
 	}
 }
 
-func (r *Registry) endOthersOnce(ctx context.Context, caller Subject) (out []Record, kept int, err error) {
+func (r *Registry) endOthersOnce(ctx context.Context, caller Subject, by activity.By) (ended, kept int, err error) {
 	s, actor, err := r.acting(ctx, caller)
 	if err != nil {
-		return nil, 0, err
+		return 0, 0, err
 	}
 	if err := r.Rules.May(EndAll, actor, nil, Change{}, r.Now()); err != nil {
-		return nil, 0, err
+		return 0, 0, err
 	}
+	var out []Record
 	for i := range s.live {
 		other := &s.live[i]
 		switch {
@@ -100,12 +95,12 @@ func (r *Registry) endOthersOnce(ctx context.Context, caller Subject) (out []Rec
 		}
 	}
 	if len(out) == 0 {
-		return nil, kept, nil
+		return 0, kept, nil
 	}
-	if _, err := r.Store.Commit(ctx, s.txn(s.ordinal, db.Txn{}, r.endAll(out, RevokeAll)...)); err != nil {
-		return nil, 0, err
+	if err := r.commitEnds(ctx, s, db.Txn{}, out, Cause{RevokeAll, by}); err != nil {
+		return 0, 0, err
 	}
-	return out, kept, nil
+	return len(out), kept, nil
 }
 
 // Change changes a device of the caller's user. Errors: as EndOther.
@@ -168,7 +163,7 @@ func (r *Registry) mayChangePassword(s set, actor Record) error {
 // raises the user's generation to generation: one write ends them all, and the caller's device is taken
 // over into the new generation. It decides as MayChangePassword does, on the same state. Errors: as
 // there; db.ErrConflict when something changed meanwhile.
-func (r *Registry) KeepOnly(ctx context.Context, caller Subject, generation uint32, guard db.Txn) error {
+func (r *Registry) KeepOnly(ctx context.Context, caller Subject, generation uint32, guard db.Txn, events ...activity.Event) error {
 	s, actor, err := r.acting(ctx, caller)
 	if err != nil {
 		return err
@@ -176,7 +171,7 @@ func (r *Registry) KeepOnly(ctx context.Context, caller Subject, generation uint
 	if err := r.mayChangePassword(s, actor); err != nil {
 		return err
 	}
-	_, err = r.Store.Commit(ctx, s.txn(s.ordinal, guard, r.takeOver(actor, generation)...))
+	_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, guard, r.takeOver(actor, generation)...), events...)
 	return err
 }
 
@@ -186,56 +181,39 @@ func (r *Registry) takeOver(rec Record, generation uint32) []db.Write {
 	return []db.Write{db.Put(deviceKey(rec.User, rec.UID), rec.encode()), db.Put(deviceRowKey(rec.UID), rec.row().encode())}
 }
 
-// takeOversPerTxn bounds how many devices one transaction keeps (two writes each).
-const takeOversPerTxn = endsPerTxn
-
 // Trim ends what is over limit, the least recent first whatever limit.On says, in the transaction of
-// guard. Where too many would have to end, and too many to stay, for one transaction, a part of them ends
-// before, each while guard's conditions hold. raise returns guard with the user's generation raised as
-// well; it is used where few stay and many go, because that ends them in one write. Trim returns who was
-// ended, also beside an error.
-func (r *Registry) Trim(ctx context.Context, user uuid.UUID, limit Limit, guard db.Txn, raise func() (db.Txn, uint32)) ([]Record, error) {
+// guard and events. Where too many would have to end for one transaction, a part of them ends before, each
+// while guard's conditions hold; on an error those already ended stay ended.
+func (r *Registry) Trim(ctx context.Context, user uuid.UUID, limit Limit, guard db.Txn, by activity.By, events ...activity.Event) error {
 	limit.On = EvictLeastRecent
-	var gone []Record
 	for {
 		s, err := r.load(ctx, user)
 		if err != nil {
-			return gone, err
+			return err
 		}
 		out, _ := limit.surplus(s.live, 0, r.seen)
-		txn, done := s.txn(s.ordinal, guard, r.endAll(out, Replaced)...), true
-		switch stay := s.without(out); {
-		case len(out) <= endsPerTxn:
-		case len(stay) <= takeOversPerTxn:
-			raised, generation := raise()
-			txn = s.txn(s.ordinal, raised)
-			for _, rec := range stay {
-				txn.Writes = append(txn.Writes, r.takeOver(rec, generation)...)
-			}
-		default:
-			out, done = out[:endsPerTxn], false
-			txn = s.txn(s.ordinal, db.Txn{If: guard.If}, r.endAll(out, Replaced)...)
+		if len(out) <= endsPerTxn {
+			return r.commitEnds(ctx, s, guard, out, Cause{Replaced, by}, events...)
 		}
-		if _, err := r.Store.Commit(ctx, txn); err != nil {
-			return gone, err
-		}
-		gone = append(gone, out...)
-		if done {
-			return gone, nil
+		if err := r.commitEnds(ctx, s, db.Txn{If: guard.If}, out[:endsPerTxn], Cause{Replaced, by}); err != nil {
+			return err
 		}
 	}
 }
 
-func (s set) without(out []Record) []Record {
-	ended := make(map[uuid.UUID]bool, len(out))
-	for _, rec := range out {
-		ended[rec.UID] = true
-	}
-	var stay []Record
-	for _, rec := range s.live {
-		if !ended[rec.UID] {
-			stay = append(stay, rec)
+// Override changes a device for an admin: no rule is asked. Errors: ErrNotFound, and the store's.
+func (r *Registry) Override(ctx context.Context, user, target uuid.UUID, change Change, events ...activity.Event) (Record, error) {
+	return retry(func() (Record, error) {
+		s, err := r.load(ctx, user)
+		if err != nil {
+			return Record{}, err
 		}
-	}
-	return stay
+		rec := s.find(target)
+		if rec == nil {
+			return Record{}, ErrNotFound
+		}
+		next := change.apply(*rec)
+		_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, db.Txn{}, db.Put(deviceKey(next.User, next.UID), next.encode())), events...)
+		return next, err
+	})
 }

@@ -54,7 +54,7 @@ func TestSeniorityAndItsExemptions(t *testing.T) {
 	wantRule(t, "Change", err, "device_too_new")
 	wantRule(t, "MayChangePassword", g.reg.MayChangePassword(t.Context(), as(young)), "device_too_new")
 	wantRule(t, "KeepOnly", g.reg.KeepOnly(t.Context(), as(young), 2, db.Txn{}), "device_too_new")
-	ended, kept, err := g.reg.EndOthers(t.Context(), as(young), nil)
+	ended, kept, err := g.reg.EndOthers(t.Context(), as(young))
 	if ended != 0 || kept != 1 || err != nil {
 		t.Errorf("EndOthers = %d, %d kept, %v, want the old one kept", ended, kept, err)
 	}
@@ -103,7 +103,7 @@ func TestCallerGone(t *testing.T) {
 			gone(g, caller)
 			target, fresh := g.add(t, user), "kitchen"
 			_, change := g.reg.Change(t.Context(), as(caller), target.UID, device.Change{Name: &fresh})
-			_, _, all := g.reg.EndOthers(t.Context(), as(caller), nil)
+			_, _, all := g.reg.EndOthers(t.Context(), as(caller))
 			for act, err := range map[string]error{
 				"EndOther": g.reg.EndOther(t.Context(), as(caller), target.UID), "EndOthers": all, "Change": change,
 				"MayChangePassword": g.reg.MayChangePassword(t.Context(), as(caller)), "KeepOnly": g.reg.KeepOnly(t.Context(), as(caller), 2, db.Txn{}),
@@ -143,7 +143,7 @@ func TestRights(t *testing.T) {
 		t.Errorf("Change = %+v, %v", rec, err)
 	}
 	wantRule(t, "EndOther", g.reg.EndOther(t.Context(), as(b), a.UID), "device_lacks_delete_permission")
-	_, _, err := g.reg.EndOthers(t.Context(), as(b), nil)
+	_, _, err := g.reg.EndOthers(t.Context(), as(b))
 	wantRule(t, "EndOthers", err, "device_lacks_delete_permission")
 	_, err = g.reg.Change(t.Context(), as(b), a.UID, device.Change{CanDeleteOthers: &yes})
 	wantRule(t, "Change", err, "device_permission_escalation")
@@ -175,11 +175,11 @@ func TestRights(t *testing.T) {
 func TestEndOthersAlone(t *testing.T) {
 	g := newGate(t)
 	rec := g.add(t, g.user(t))
-	if ended, kept, err := g.reg.EndOthers(t.Context(), as(rec), nil); ended != 0 || kept != 0 || err != nil {
+	if ended, kept, err := g.reg.EndOthers(t.Context(), as(rec)); ended != 0 || kept != 0 || err != nil {
 		t.Errorf("EndOthers = %d, %d, %v", ended, kept, err)
 	}
 	g.reg.Rules.AllowDelete = false
-	_, _, err := g.reg.EndOthers(t.Context(), as(rec), nil)
+	_, _, err := g.reg.EndOthers(t.Context(), as(rec))
 	wantRule(t, "EndOthers", err, "device_deletion_disabled")
 }
 
@@ -196,8 +196,8 @@ func TestEndOthersCounts(t *testing.T) {
 		g.clock.Advance(time.Hour)
 		want := append(ordinals([]device.Record{g.add(t, user), g.add(t, user), g.add(t, user)}), caller.Ordinal)
 		slices.SortFunc(want, func(a, b uint64) int { return int(b) - int(a) })
-		told := map[uuid.UUID]int{}
-		ended, kept, err := g.reg.EndOthers(t.Context(), as(caller), func(r device.Record) { told[r.UID]++ })
+		ended, kept, err := g.reg.EndOthers(t.Context(), as(caller))
+		told := endedAs(g.reg.told(), device.RevokeAll)
 		if ended != young || kept != 3 || err != nil || len(told) != young {
 			t.Errorf("EndOthers = %d ended, %d kept, %d told, %v, want %d, 3", ended, kept, len(told), err, young)
 		}
@@ -217,7 +217,7 @@ func TestKeepOnly(t *testing.T) {
 	}
 	mine := g.add(t, user)
 	count := &counting{Store: g.store}
-	g.reg.Store = count
+	g.reg.through(count)
 	row := device.UserRow{Generation: 2, Ended: device.PasswordChanged, EndedAt: g.clock.Now(), Name: "someone"}
 	if err := g.reg.KeepOnly(t.Context(), as(mine), 2, db.Txn{Writes: []db.Write{db.Put(device.UserRowKey(user), row.Encode())}}); err != nil || count.n.Load() != 1 {
 		t.Errorf("KeepOnly = %v with %d commits, want one", err, count.n.Load())
@@ -231,20 +231,19 @@ func TestKeepOnly(t *testing.T) {
 	}
 }
 
-// Trim takes the way that costs least: few go, few stay, or both are many. In each of them the least recent
-// go, with the same word, and the others keep their tokens.
+// Trim ends as many as one transaction can together with the guard, those beyond in batches before. In
+// every case the least recent go, with one word, and the others keep their tokens.
 func TestTrim(t *testing.T) {
 	for _, c := range []struct {
 		name                 string
 		have, limit, commits int
-		raises               bool
 	}{
-		{"nobody goes", 5, 5, 1, false},
-		{"a raised limit", 5, 9, 1, false},
-		{"few go", 25, 25 - device.EndsPerTxn, 1, false},
-		{"few stay", 40, 3, 1, true},
-		{"as many stay as one transaction keeps", 40, device.EndsPerTxn, 1, true},
-		{"many of both", 40, device.EndsPerTxn + 1, 3, false},
+		{"nobody goes", 5, 5, 1},
+		{"a raised limit", 5, 9, 1},
+		{"as many go as one transaction ends", 25, 25 - device.EndsPerTxn, 1},
+		{"one more", 25, 24 - device.EndsPerTxn, 2},
+		{"few stay", 40, 3, 8},
+		{"one stays", 2*device.EndsPerTxn + 1, 1, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGate(t)
@@ -257,26 +256,23 @@ func TestTrim(t *testing.T) {
 			g.check(recs[0]) // the oldest, used last
 			recs = append(recs[1:], recs[0])
 			count := &counting{Store: g.store}
-			g.reg.Store = count
+			g.reg.through(count)
 			row := device.UserRow{Generation: 1, Name: "someone", Roles: []string{"new"}}
-			guard, raised := db.Txn{Writes: []db.Write{db.Put(device.UserRowKey(user), row.Encode())}}, false
-			gone, err := g.reg.Trim(t.Context(), user, device.Limit{Count: c.limit, On: device.Refuse}, guard, func() (db.Txn, uint32) {
-				raised, row.Generation, row.Ended, row.EndedAt = true, 2, device.Replaced, g.clock.Now()
-				return db.Txn{Writes: []db.Write{db.Put(device.UserRowKey(user), row.Encode())}}, 2
-			})
-			if err != nil || raised != c.raises || count.n.Load() != int64(c.commits) {
-				t.Errorf("Trim = %v with %d commits, raised: %v; want %d, %v", err, count.n.Load(), raised, c.commits, c.raises)
+			guard := db.Txn{Writes: []db.Write{db.Put(device.UserRowKey(user), row.Encode())}}
+			if err := g.reg.Trim(t.Context(), user, device.Limit{Count: c.limit, On: device.Refuse}, guard); err != nil || count.n.Load() != int64(c.commits) {
+				t.Errorf("Trim = %v with %d commits, want %d", err, count.n.Load(), c.commits)
 			}
-			out := max(0, c.have-c.limit)
-			if diff := cmp.Diff(ordinals(recs[:out]), ordinals(gone)); diff != "" {
-				t.Errorf("gone -want +got:\n%s", diff)
-			}
+			out, gone := max(0, c.have-c.limit), map[uuid.UUID]int{}
 			for i, rec := range recs {
 				want := reason.OK
 				if i < out {
 					want = reason.DeviceReplaced
+					gone[rec.UID] = 1
 				}
 				g.want(t, rec, want)
+			}
+			if diff := cmp.Diff(gone, endedAs(g.reg.told(), device.Replaced)); diff != "" {
+				t.Errorf("gone -want +got:\n%s", diff)
 			}
 			if s, why := g.index.Peek(g.use(recs[len(recs)-1])); why != reason.OK || !slices.Equal(s.Roles, []string{"new"}) {
 				t.Errorf("the guard's writes are missing: %+v, %v", s, why)
@@ -285,18 +281,19 @@ func TestTrim(t *testing.T) {
 	}
 }
 
-// While the guard does not hold nobody goes, by none of the three ways.
+// While the guard does not hold nobody goes, neither with it nor before it.
 func TestTrimAndGuard(t *testing.T) {
-	for _, limit := range []int{20, 3, 15} {
+	for _, limit := range []int{30 - device.EndsPerTxn, 3} {
 		g := newGate(t)
 		user := g.user(t)
 		for range 30 {
 			g.add(t, user)
 		}
 		guard := db.Txn{If: []db.Condition{{Key: "changed", Revision: 9}}}
-		gone, err := g.reg.Trim(t.Context(), user, device.Limit{Count: limit}, guard, func() (db.Txn, uint32) { return guard, 2 })
-		if !errors.Is(err, db.ErrConflict) || len(gone) != 0 || len(g.live(t, user)) != 30 {
-			t.Errorf("Trim to %d = %d gone, %v, %d live", limit, len(gone), err, len(g.live(t, user)))
+		err := g.reg.Trim(t.Context(), user, device.Limit{Count: limit}, guard)
+		told := endedAs(g.reg.told(), device.Replaced)
+		if !errors.Is(err, db.ErrConflict) || len(told) != 0 || len(g.live(t, user)) != 30 {
+			t.Errorf("Trim to %d = %d gone, %v, %d live", limit, len(told), err, len(g.live(t, user)))
 		}
 	}
 }

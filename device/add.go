@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 )
 
@@ -23,72 +24,80 @@ type New struct {
 	Guess      string
 	UserAgent  string
 	IPAddress  string
-	Cookie     []byte // SHA-256 of the cookie it will have, nil for none
+
+	// Country, Region and City are where it signs in from, as far as is known.
+	Country, Region, City string
+
+	// By is who signs in; Event is told which device it became, and returns the event of the sign-in.
+	By    activity.By
+	Event func(Record) activity.Event
 
 	// Proves reports whether the sign-in proves to be this live device of the user; nil: it proves none.
 	Proves func(Record) bool
-	// Issue makes the tokens for a generation of a device's and returns the hash of the refresh token. It
-	// may be called for a transaction that does not happen.
-	Issue func(device uuid.UUID, generation uint32) (refreshHash []byte, err error)
+	// Issue makes the tokens for a generation of a device's and returns the hashes of the refresh token and
+	// of its cookie (nil: it keeps the one it has). It may be called for a transaction that does not happen.
+	Issue func(device uuid.UUID, generation uint32) (refreshHash, cookieHash []byte, err error)
 	// Expires returns when a device signed in now ends.
 	Expires func(signedIn time.Time) time.Time
 }
 
 // Add signs a device in and makes room for it within limit, all in one transaction with the conditions
 // and writes of guard, so that no race gets round the limit. A sign-in that proves to be a known device
-// keeps it, with its name, rights and age, and ends its tokens. Add returns the device and the ones that
-// were put out; those also beside an error, when there were too many for one transaction and only a
-// later one failed. Errors: ErrMaxDevices, and the store's.
+// keeps it, with its name, rights and age, and ends its tokens. Those put out have ended also beside an
+// error, when there were too many for one transaction and only a later one failed. Errors: ErrMaxDevices,
+// and the store's.
 //
 // When another request changed the user or his devices meanwhile it returns db.ErrConflict and nothing
 // has happened but that: the caller reads the user again and decides anew.
-func (r *Registry) Add(ctx context.Context, n New, limit Limit, guard db.Txn) (Record, []Record, error) {
-	s, gone, err := r.shrink(ctx, n, limit, guard.If)
+func (r *Registry) Add(ctx context.Context, n New, limit Limit, guard db.Txn) (Record, error) {
+	s, err := r.shrink(ctx, n, limit, guard.If)
 	if err != nil {
-		return Record{}, gone, err
+		return Record{}, err
 	}
 	known, others := r.known(s, n)
 	out, err := limit.surplus(others, 1, r.seen)
 	if err != nil {
-		return Record{}, gone, err
+		return Record{}, err
 	}
 	rec, ordinal := r.record(n, s.ordinal), s.ordinal+1
 	if known != nil {
 		rec, ordinal = r.again(n, *known), s.ordinal
 	}
-	if rec.Refresh.Current, err = n.Issue(rec.UID, rec.Tokens); err != nil {
-		return Record{}, gone, err
+	if rec.Refresh.Current, rec.Cookie, err = n.Issue(rec.UID, rec.Tokens); err != nil {
+		return Record{}, err
+	}
+	if known != nil && rec.Cookie == nil {
+		rec.Cookie = known.Cookie
 	}
 	txn := s.txn(ordinal, guard,
 		db.Put(deviceKey(n.User, rec.UID), rec.encode()), db.Put(deviceRowKey(rec.UID), rec.row().encode()))
 	if known == nil {
 		txn.If = append(txn.If, db.Absent(deviceRowKey(rec.UID)))
 	}
-	txn.Writes = append(txn.Writes, r.endAll(out, Replaced)...)
-	if _, err := r.Store.Commit(ctx, txn); err != nil {
-		return Record{}, gone, err
+	cause := Cause{Replaced, n.By}
+	txn.Writes = append(txn.Writes, r.endAll(out, cause.Why)...)
+	// Those put out come first: who reads the history sees them go before the one who came.
+	if _, err := r.Activity.Commit(ctx, txn, append(cause.events(out), n.Event(rec))...); err != nil {
+		return Record{}, err
 	}
-	return rec, append(gone, out...), nil
+	return rec, nil
 }
 
 // shrink loads the user's devices and, where a lowered limit left more over it than one transaction can
-// end, ends the surplus in batches first, each while guard holds. It returns what it has ended, also
-// beside an error.
-func (r *Registry) shrink(ctx context.Context, n New, limit Limit, guard []db.Condition) (s set, gone []Record, err error) {
+// end, ends the surplus in batches first, each while guard holds.
+func (r *Registry) shrink(ctx context.Context, n New, limit Limit, guard []db.Condition) (s set, err error) {
 	for {
 		if s, err = r.load(ctx, n.User); err != nil {
-			return set{}, gone, err
+			return set{}, err
 		}
 		_, others := r.known(s, n)
 		out, err := limit.surplus(others, 1, r.seen)
 		if err != nil || len(out) <= endsPerTxn {
-			return s, gone, err
+			return s, err
 		}
-		out = out[:endsPerTxn]
-		if _, err := r.Store.Commit(ctx, s.txn(s.ordinal, db.Txn{If: guard}, r.endAll(out, Replaced)...)); err != nil {
-			return set{}, gone, err
+		if err := r.commitEnds(ctx, s, db.Txn{If: guard}, out[:endsPerTxn], Cause{Replaced, n.By}); err != nil {
+			return set{}, err
 		}
-		gone = append(gone, out...)
 	}
 }
 
@@ -107,6 +116,16 @@ func (r *Registry) known(s set, n New) (known *Record, others []Record) {
 	return &s.live[i], slices.Delete(slices.Clone(s.live), i, i+1)
 }
 
+// Proven reports whether device is a live one of user's that proves accepts, and no check has refused it
+// for its change of address.
+func (r *Registry) Proven(ctx context.Context, user, device uuid.UUID, proves func(Record) bool) (bool, error) {
+	rec, err := r.Get(ctx, user, device)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && proves(rec) && !r.Index.sightings.compromised(rec.UID, rec.Tokens), err
+}
+
 // record is a new device.
 func (r *Registry) record(n New, ordinal uint64) Record {
 	now := r.Now().UTC().Truncate(time.Millisecond)
@@ -119,7 +138,8 @@ func (r *Registry) record(n New, ordinal uint64) Record {
 		Name: name, UserAgent: n.UserAgent, IPAddress: n.IPAddress, LastIP: n.IPAddress,
 		CreatedAt: now, SignedInAt: now, LastSeen: now, ExpiresAt: n.Expires(now).UTC().Truncate(time.Millisecond),
 		CanUpdateOthers: r.CanUpdateOthers, CanDeleteOthers: r.CanDeleteOthers,
-		Refresh: Refresh{RotatedAt: now}, Cookie: n.Cookie,
+		Country: n.Country, Region: n.Region, City: n.City,
+		Refresh: Refresh{RotatedAt: now},
 	}
 }
 
@@ -129,11 +149,9 @@ func (r *Registry) again(n New, rec Record) Record {
 	if n.Name != "" {
 		rec.Name = n.Name
 	}
-	if n.Cookie != nil {
-		rec.Cookie = n.Cookie
-	}
 	rec.Tokens++
 	rec.UserAgent, rec.LastIP, rec.LastSeen, rec.SignedInAt = n.UserAgent, n.IPAddress, now, now
+	rec.Country, rec.Region, rec.City = n.Country, n.Region, n.City
 	rec.ExpiresAt = n.Expires(now).UTC().Truncate(time.Millisecond)
 	rec.Refresh = Refresh{RotatedAt: now}
 	return rec

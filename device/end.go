@@ -1,6 +1,11 @@
 package device
 
-import "devicegate/reason"
+import (
+	"github.com/google/uuid"
+
+	"devicegate/activity"
+	"devicegate/reason"
+)
 
 // EndReason says why a device ended. The zero value is not a reason.
 type EndReason uint8
@@ -32,6 +37,33 @@ func (e EndReason) String() string {
 		return endWords[e]
 	}
 	return "unknown"
+}
+
+// Cause is why devices end, and by whom.
+type Cause struct {
+	Why EndReason
+	By  activity.By
+}
+
+// Event returns the event of an end; the zero device stands for all of the user's at once.
+func (c Cause) Event(user, device uuid.UUID) activity.Event {
+	e := c.By.Event(activity.DeviceEnded, c.Why.String())
+	e.User, e.Device = user, device
+	return e
+}
+
+// ofService is the cause of what nobody asked for in person.
+func ofService(why EndReason) Cause {
+	return Cause{Why: why, By: activity.By{Actor: activity.ByService}}
+}
+
+// events returns one event for each device that ends.
+func (c Cause) events(recs []Record) []activity.Event {
+	events := make([]activity.Event, 0, len(recs))
+	for _, rec := range recs {
+		events = append(events, c.Event(rec.User, rec.UID))
+	}
+	return events
 }
 
 // Check returns what a check answers for a device that ended so. Anything that is not told apart on

@@ -61,13 +61,13 @@ func (x *Index) fillSightings(ctx context.Context, store db.Store) error {
 const flushers = 8
 
 // Flush writes the sightings since the last flush, in batches, and ends the devices that must end for
-// their change of address. ended is told of each. What could not be written is tried again at the next
-// flush. Sightings are not worth an error to anybody but the log.
-func (r *Registry) Flush(ctx context.Context, ended func(user, device uuid.UUID)) error {
+// their change of address. What could not be written is tried again at the next flush. Sightings are not
+// worth an error to anybody but the log.
+func (r *Registry) Flush(ctx context.Context) error {
 	seen, ending := r.Index.takeSightings()
 	var errs []error
 	for uid, s := range ending {
-		errs = append(errs, r.endMoved(ctx, uid, s.tokens, ended))
+		errs = append(errs, r.endMoved(ctx, uid, s))
 	}
 	var g errgroup.Group
 	g.SetLimit(flushers)
@@ -115,18 +115,16 @@ func (x *Index) takeShard(shard *sightingShard, seen, ending map[uuid.UUID]sight
 
 // endMoved ends one device for its change of address, while its tokens are still those of that. Until it is
 // written, its checks are refused from memory; so the mark goes only afterwards.
-func (r *Registry) endMoved(ctx context.Context, uid uuid.UUID, tokens uint32, ended func(user, device uuid.UUID)) error {
+func (r *Registry) endMoved(ctx context.Context, uid uuid.UUID, s sighting) error {
 	user, known := r.Index.Owner(uid)
 	if known {
-		err := r.EndTokens(ctx, user, uid, tokens, IPChanged)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		cause := ofService(IPChanged)
+		cause.By.IP = s.addr()
+		if err := r.EndTokens(ctx, user, uid, s.tokens, cause); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if err == nil {
-			ended(user, uid)
-		}
 	}
-	r.Index.sightings.forget(uid, tokens)
+	r.Index.sightings.forget(uid, s.tokens)
 	return nil
 }
 

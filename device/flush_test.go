@@ -44,7 +44,7 @@ func TestSightings(t *testing.T) {
 		recs = append(recs, g.add(t, user))
 	}
 	count := &counting{Store: g.store}
-	g.reg.Store = count
+	g.reg.through(count)
 	check := func(rec device.Record, from string) time.Time {
 		g.clock.Advance(time.Second)
 		use := g.use(rec)
@@ -165,7 +165,7 @@ func TestFlushFails(t *testing.T) {
 	g.check(busy)
 	seen := g.clock.Now()
 	faulty.FailCommits(db.ErrUnavailable, false)
-	if err := g.reg.Flush(t.Context(), nil); !errors.Is(err, db.ErrUnavailable) {
+	if err := g.reg.Flush(t.Context()); !errors.Is(err, db.ErrUnavailable) {
 		t.Errorf("Flush = %v, want ErrUnavailable", err)
 	}
 	g.wantSeen(t, "after a flush that failed", quiet, seen, "")
@@ -199,11 +199,11 @@ func TestFlushFailsDuringAUse(t *testing.T) {
 	rec := g.add(t, g.user(t))
 	g.check(rec)
 	g.clock.Advance(time.Second)
-	g.reg.Store = used{g.store, func() { g.check(rec) }}
-	if err := g.reg.Flush(t.Context(), nil); !errors.Is(err, db.ErrUnavailable) {
+	g.reg.through(used{g.store, func() { g.check(rec) }})
+	if err := g.reg.Flush(t.Context()); !errors.Is(err, db.ErrUnavailable) {
 		t.Errorf("Flush = %v, want ErrUnavailable", err)
 	}
-	g.reg.Store = g.store
+	g.reg.through(g.store)
 	g.wantSeen(t, "after both", rec, g.clock.Now(), "")
 }
 
@@ -237,8 +237,8 @@ func TestSweepByAge(t *testing.T) {
 	g.check(recs[3])
 	other := g.add(t, g.user(t))
 	for _, dry := range []bool{true, false} {
-		told := 0
-		n, err := g.reg.Sweep(t.Context(), user, cutoff, dry, func(device.Record) { told++ })
+		n, err := g.reg.Sweep(t.Context(), user, cutoff, dry)
+		told := len(endedAs(g.reg.told(), device.Expired))
 		if n != len(recs)-1 || err != nil || dry && told != 0 || !dry && told != n {
 			t.Errorf("dry run %v: Sweep = %d, %v, told %d, want %d", dry, n, err, told, len(recs)-1)
 		}
@@ -249,7 +249,7 @@ func TestSweepByAge(t *testing.T) {
 	g.want(t, recs[3], reason.OK)
 	g.want(t, other, reason.OK)
 	g.want(t, recs[0], reason.DeviceNotRecognized)
-	if n, err := g.reg.Sweep(t.Context(), user, cutoff.Add(ms), false, nil); n != 1 || err != nil {
+	if n, err := g.reg.Sweep(t.Context(), user, cutoff.Add(ms), false); n != 1 || err != nil {
 		t.Errorf("a millisecond later Sweep = %d, %v, want 1", n, err)
 	}
 }

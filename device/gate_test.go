@@ -2,13 +2,18 @@ package device_test
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/db/bolt"
 	"devicegate/device"
@@ -43,7 +48,7 @@ type tb interface {
 type gate struct {
 	store db.Store
 	index *device.Index
-	reg   *device.Registry
+	reg   *recorded
 	clock *clock
 	stop  func() // ends the feed, as a service does before it closes the store
 }
@@ -74,21 +79,123 @@ func followWith(t tb, store db.Store, c *clock, change device.IPChange) *gate {
 	return &gate{store, x, registry(store, x, c), c, cancel}
 }
 
-// registry has no delays and gives every right.
-func registry(store db.Store, x *device.Index, c *clock) *device.Registry {
-	return &device.Registry{
-		Store: store, Index: x, Now: c.Now, Keep: keep, CanUpdateOthers: true, CanDeleteOthers: true,
+// registry has no delays, gives every right, and has room for every event of a test.
+func registry(store db.Store, x *device.Index, c *clock) *recorded {
+	r := &recorded{door: &door{store}}
+	r.Registry = &device.Registry{
+		Store: r.door, Index: x, Now: c.Now, Keep: keep, CanUpdateOthers: true, CanDeleteOthers: true,
 		Rules: device.Rules{AllowDelete: true, AllowUpdate: true},
+		Activity: activity.Open(activity.Options{
+			Store: r.door, Now: c.Now, Rand: rand.Reader, MaxPerUser: 1 << 20, MaxTotal: 1 << 24, Sink: r.record,
+		}),
 	}
+	return r
+}
+
+// recorded is a registry with what its activity log told, and with its acts as most tests ask for them: it
+// does not matter by whom.
+type recorded struct {
+	*device.Registry
+	door    *door
+	signIns atomic.Int64
+	known   sync.Map // every Record that signed in, by its UID
+
+	mu     sync.Mutex
+	events []activity.Event
+}
+
+// door is a store that can be exchanged, for the registry and its activity log, while nobody uses it.
+type door struct{ db.Store }
+
+// through lets everything go through s from now on.
+func (r *recorded) through(s db.Store) { r.door.Store = s }
+
+func (r *recorded) record(e activity.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// told returns every event that was told, in order.
+func (r *recorded) told() []activity.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
+// endedAs returns of which devices events tell that they ended for why, and how often each.
+func endedAs(events []activity.Event, why device.EndReason) map[uuid.UUID]int {
+	ended := map[uuid.UUID]int{}
+	for _, e := range events {
+		if e.Kind == activity.DeviceEnded && e.Reason == why.String() {
+			ended[e.Device]++
+		}
+	}
+	return ended
+}
+
+var somebody = activity.By{Actor: "somebody"}
+
+// Add also returns who was put out, as the events of this very sign-in tell.
+func (r *recorded) Add(ctx context.Context, n device.New, limit device.Limit, guard db.Txn) (rec device.Record, out []device.Record, err error) {
+	n.By.UserAgent = fmt.Sprint("sign-in ", r.signIns.Add(1))
+	event := n.Event
+	n.Event = func(rec device.Record) activity.Event {
+		r.known.Store(rec.UID, rec)
+		return event(rec)
+	}
+	rec, err = r.Registry.Add(ctx, n, limit, guard)
+	for _, e := range r.told() {
+		if e.Kind == activity.DeviceEnded && e.UserAgent == n.By.UserAgent {
+			known, _ := r.known.Load(e.Device)
+			gone, _ := known.(device.Record)
+			out = append(out, gone)
+		}
+	}
+	return rec, out, err
+}
+
+func (r *recorded) End(ctx context.Context, user, uid uuid.UUID, why device.EndReason) error {
+	return r.Registry.End(ctx, user, uid, device.Cause{Why: why, By: somebody})
+}
+
+func (r *recorded) EndTokens(ctx context.Context, user, uid uuid.UUID, generation uint32, why device.EndReason) error {
+	return r.Registry.EndTokens(ctx, user, uid, generation, device.Cause{Why: why, By: somebody})
+}
+
+func (r *recorded) EndWhere(ctx context.Context, user uuid.UUID, why device.EndReason, which func(device.Record) bool) (int, error) {
+	return r.Registry.EndWhere(ctx, user, device.Cause{Why: why, By: somebody}, which)
+}
+
+func (r *recorded) EndOther(ctx context.Context, caller device.Subject, target uuid.UUID) error {
+	return r.Registry.EndOther(ctx, caller, target, somebody)
+}
+
+func (r *recorded) EndOthers(ctx context.Context, caller device.Subject) (ended, kept int, err error) {
+	return r.Registry.EndOthers(ctx, caller, somebody)
+}
+
+func (r *recorded) Trim(ctx context.Context, user uuid.UUID, limit device.Limit, guard db.Txn) error {
+	return r.Registry.Trim(ctx, user, limit, guard, somebody)
+}
+
+func (r *recorded) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
+	return r.Registry.Sweep(ctx, user, cutoff, dryRun, somebody)
 }
 
 // newDevice is a sign-in without a proof. Its device lives for lifetime, its refresh token is of no use.
 func newDevice(uid, user uuid.UUID) device.New {
 	return device.New{
 		UID: uid, User: user, Generation: 1, Name: "a phone",
-		Issue:   func(uuid.UUID, uint32) ([]byte, error) { return []byte("hash"), nil },
+		Issue:   func(uuid.UUID, uint32) (refresh, cookie []byte, err error) { return []byte("hash"), nil, nil },
 		Expires: func(signedIn time.Time) time.Time { return signedIn.Add(lifetime) },
+		By:      somebody, Event: signedIn,
 	}
+}
+
+// signedIn is the event of a sign-in.
+func signedIn(rec device.Record) activity.Event {
+	return activity.Event{Kind: activity.SignIn, Outcome: activity.Success, Reason: "signed_in", User: rec.User, Device: rec.UID}
 }
 
 // newGate returns a gate on an empty store.

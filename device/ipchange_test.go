@@ -123,13 +123,14 @@ func TestNotedOncePerWindow(t *testing.T) {
 	}
 }
 
+// flush returns whom it ended, and how often that was told.
 func (g *gate) flush(t tb) map[uuid.UUID]int {
 	t.Helper()
-	ended := map[uuid.UUID]int{}
-	if err := g.reg.Flush(context.Background(), func(_, uid uuid.UUID) { ended[uid]++ }); err != nil {
+	before := len(g.reg.told())
+	if err := g.reg.Flush(context.Background()); err != nil {
 		t.Fatalf("flush: %v", err)
 	}
-	return ended
+	return endedAs(g.reg.told()[before:], device.IPChanged)
 }
 
 // From the very check on that saw the change every check is refused, also those from the first address and
@@ -203,7 +204,7 @@ func TestParallelChange(t *testing.T) {
 		for i, addr := range []string{"192.0.2.1", "192.0.2.2"} {
 			wg.Go(func() { whys[i] = m.from(rec, addr) })
 		}
-		wg.Go(func() { _ = m.reg.Flush(t.Context(), func(_, _ uuid.UUID) {}) })
+		wg.Go(func() { _ = m.reg.Flush(t.Context()) })
 		wg.Wait()
 		if (whys[0] == reason.OK) == (whys[1] == reason.OK) {
 			t.Errorf("the two checks answer %v", whys)
@@ -216,13 +217,16 @@ func TestParallelChange(t *testing.T) {
 func TestRevokeThatCannotBeStored(t *testing.T) {
 	m := newMoving(t, device.IPChange{Revoke: true})
 	faulty := dbtest.NewFaulty(m.store)
-	m.reg.Store = faulty
+	m.reg.through(faulty)
 	rec := m.add(t, m.user(t))
 	m.from(rec, "192.0.2.1")
 	m.from(rec, "192.0.2.2")
 	faulty.FailCommits(db.ErrUnavailable, false)
-	if err := m.reg.Flush(t.Context(), func(_, _ uuid.UUID) { t.Error("told of an end that did not happen") }); err == nil {
+	if err := m.reg.Flush(t.Context()); err == nil {
 		t.Error("Flush = nil")
+	}
+	if told := endedAs(m.reg.told(), device.IPChanged); len(told) != 0 {
+		t.Errorf("told of an end that did not happen: %v", told)
 	}
 	m.want(t, rec, reason.DeviceCompromised)
 	faulty.FailCommits(nil, false)
@@ -258,25 +262,25 @@ func TestChangeDuringASignIn(t *testing.T) {
 	m.from(rec, "192.0.2.1")
 	n := newDevice(uuid.New(), rec.User)
 	n.Proves = func(r device.Record) bool { return r.UID == rec.UID }
-	n.Issue = func(uuid.UUID, uint32) ([]byte, error) {
+	n.Issue = func(uuid.UUID, uint32) (refresh, cookie []byte, err error) {
 		if why := m.from(rec, "192.0.2.2"); why != reason.DeviceCompromised {
 			t.Errorf("the old tokens are answered %v", why)
 		}
-		return []byte("hash"), nil
+		return []byte("hash"), nil, nil
 	}
 	fresh, _, err := m.reg.Add(t.Context(), n, device.Limit{Count: 9}, db.Txn{})
 	if err != nil || fresh.UID != rec.UID {
 		t.Fatalf("Add = %v, %v", fresh.UID, err)
 	}
 	m.want(t, fresh, reason.OK)
-	m.reg.Store = &held{Store: m.store, ranged: func() {
+	m.reg.through(&held{Store: m.store, ranged: func() {
 		m.from(fresh, "192.0.2.3")
 		m.from(fresh, "192.0.2.4")
-	}}
+	}})
 	if ended := m.flush(t); len(ended) != 0 {
 		t.Errorf("the flush ended %v", ended)
 	}
-	m.reg.Store = m.store
+	m.reg.through(m.store)
 	m.want(t, fresh, reason.DeviceCompromised)
 	if ended := m.flush(t); ended[fresh.UID] != 1 {
 		t.Errorf("the next flush ended %v", ended)

@@ -103,12 +103,17 @@ func TestKnownDeviceKeeps(t *testing.T) {
 	}
 	g.clock.Advance(time.Hour)
 	n := newDevice(uuid.New(), user)
-	n.Name, n.Guess, n.UserAgent, n.IPAddress, n.Cookie = "", "guessed", "agent/2", "192.0.2.9", []byte("cookie")
+	n.Name, n.Guess, n.UserAgent, n.IPAddress = "", "guessed", "agent/2", "192.0.2.9"
+	n.Country, n.Region, n.City = "AT", "Tyrol", "Innsbruck"
+	n.Issue = func(uuid.UUID, uint32) (refresh, cookie []byte, err error) {
+		return []byte("hash"), []byte("cookie"), nil
+	}
 	n.Proves = func(r device.Record) bool { return r.UID == rec.UID }
 	got, _, err := g.reg.Add(t.Context(), n, device.Limit{Count: 9}, db.Txn{})
 	now := g.clock.Now()
 	want := rec
 	want.Name, want.CanDeleteOthers, want.UserAgent, want.LastIP, want.Cookie, want.Tokens = kitchen, false, "agent/2", "192.0.2.9", []byte("cookie"), 2
+	want.Country, want.Region, want.City = "AT", "Tyrol", "Innsbruck"
 	want.SignedInAt, want.LastSeen, want.ExpiresAt = now, now, now.Add(lifetime)
 	want.Refresh, want.Schema, got.Schema = device.Refresh{Current: []byte("hash"), RotatedAt: now}, 0, 0
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -116,9 +121,10 @@ func TestKnownDeviceKeeps(t *testing.T) {
 	}
 	g.want(t, rec, reason.DeviceNotRecognized) // its old access tokens
 	g.want(t, got, reason.OK)
-	n.Name, n.Cookie = "the app's", nil
-	if got, _, err := g.reg.Add(t.Context(), n, device.Limit{Count: 9}, db.Txn{}); err != nil || got.Name != "the app's" || string(got.Cookie) != "cookie" || got.Tokens != 3 {
-		t.Errorf("with a name and without a cookie it is %+v, %v", got, err)
+	n.Name, n.Country, n.Region, n.City = "the app's", "", "", ""
+	n.Issue = newDevice(uuid.New(), user).Issue // without a cookie
+	if got, _, err := g.reg.Add(t.Context(), n, device.Limit{Count: 9}, db.Txn{}); err != nil || got.Name != "the app's" || string(got.Cookie) != "cookie" || got.Tokens != 3 || got.Country+got.Region+got.City != "" {
+		t.Errorf("with a name and without a cookie and a place it is %+v, %v", got, err)
 	}
 	if n := len(g.live(t, user)); n != 3 {
 		t.Errorf("%d live devices, want 3", n)

@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -88,26 +89,59 @@ func TestEvictionOrder(t *testing.T) {
 	}
 }
 
-// A lowered limit leaves more to end than one transaction can: all of them go at the next sign-in.
+// fullest remembers the most that one transaction was.
+type fullest struct {
+	db.Store
+	conditions, writes int
+}
+
+func (f *fullest) Commit(ctx context.Context, txn db.Txn) (db.Revision, error) {
+	f.conditions, f.writes = max(f.conditions, len(txn.If)), max(f.writes, len(txn.Writes))
+	return f.Store.Commit(ctx, txn)
+}
+
+// A lowered limit leaves more to end than one transaction can: all of them go at the next sign-in, also at
+// one that takes no place of its own, and the last transaction has room for what a sign-in writes beside.
 func TestLoweredLimit(t *testing.T) {
-	g := newGate(t)
-	user := g.user(t)
-	var recs []device.Record
-	for range 200 {
-		recs = append(recs, g.add(t, user))
-	}
-	fresh, out := g.addWithin(t, user, 1)
-	if len(out) != len(recs) {
-		t.Errorf("%d were reported as put out, want %d", len(out), len(recs))
-	}
-	for _, rec := range recs {
-		g.want(t, rec, reason.DeviceReplaced)
-	}
-	if diff := cmp.Diff([]uint64{fresh.Ordinal}, g.live(t, user)); diff != "" {
-		t.Errorf("live devices -want +got:\n%s", diff)
-	}
-	if fresh.Ordinal != 201 {
-		t.Errorf("the new device is number %d, want 201", fresh.Ordinal)
+	for name, have := range map[string]int{"a new device": 200, "a known device": 201} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			user := g.user(t)
+			var recs []device.Record
+			for range have {
+				recs = append(recs, g.add(t, user))
+			}
+			full := &fullest{Store: g.store}
+			g.reg.through(full)
+			n := newDevice(uuid.New(), user)
+			if name == "a known device" {
+				known := recs[100]
+				n.Proves = func(r device.Record) bool { return r.UID == known.UID }
+				recs = slices.Delete(slices.Clone(recs), 100, 101)
+			}
+			var guard db.Txn // the account, where it signed in from, two counters of failures
+			for _, key := range []string{"account", "whereabouts", "own failures", "all failures"} {
+				guard.If = append(guard.If, db.Absent(key))
+				guard.Writes = append(guard.Writes, db.Put(key, nil))
+			}
+			fresh, out, err := g.reg.Add(t.Context(), n, device.Limit{Count: 1}, guard)
+			if err != nil || len(out) != 200 || len(endedAs(g.stored(t, user), device.Replaced)) != 200 {
+				t.Errorf("%d were reported as put out, want 200: %v", len(out), err)
+			}
+			for _, rec := range recs {
+				g.want(t, rec, reason.DeviceReplaced)
+			}
+			g.want(t, fresh, reason.OK)
+			if diff := cmp.Diff([]uint64{fresh.Ordinal}, g.live(t, user)); diff != "" {
+				t.Errorf("live devices -want +got:\n%s", diff)
+			}
+			if want := map[string]uint64{"a new device": 201, "a known device": 101}[name]; fresh.Ordinal != want {
+				t.Errorf("the device is number %d, want %d", fresh.Ordinal, want)
+			}
+			if last := 2*device.EndsPerTxn + 2*(device.EndsPerTxn+1) + 3 + len(guard.Writes); full.writes != last || full.conditions > db.MaxConditions {
+				t.Errorf("the fullest transaction has %d writes and %d conditions, want that of the sign-in with %d", full.writes, full.conditions, last)
+			}
+		})
 	}
 }
 

@@ -37,6 +37,11 @@ type Record struct {
 	Generation uint32    `json:"generation"` // the user's when it signed in
 	Tokens     uint32    `json:"tokens"`     // generation of its tokens, from 1: each sign-in on it ends those before
 
+	// Where it last signed in from, as far as is known: an ISO 3166-1 alpha-2 code, and names.
+	Country string `json:"country,omitempty"`
+	Region  string `json:"region,omitempty"`
+	City    string `json:"city,omitempty"`
+
 	CanUpdateOthers bool `json:"can_update_other_devices"`
 	CanDeleteOthers bool `json:"can_delete_other_devices"`
 

@@ -61,7 +61,7 @@ func (h *history) end(t *rapid.T) {
 
 func (h *history) endAll(t *rapid.T) {
 	user := rapid.SampledFrom(h.users).Draw(t, "user")
-	if _, err := h.reg.EndWhere(context.Background(), user, device.RevokeAll, func(device.Record) bool { return true }, nil); err != nil {
+	if _, err := h.reg.EndWhere(context.Background(), user, device.RevokeAll, func(device.Record) bool { return true }); err != nil {
 		t.Fatalf("end all: %v", err)
 	}
 }

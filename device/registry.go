@@ -11,15 +11,16 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 )
 
 // ErrNotFound means: the user has no such live device. Another user's device is simply not there.
 var ErrNotFound = errors.New("no such device")
 
-// endsPerTxn bounds how many devices one transaction ends (two writes each), so that it stays under the
-// limits of the seam together with what else a sign-in writes.
-const endsPerTxn = 10
+// endsPerTxn bounds how many devices one transaction ends (two writes each, and two for the event), so that
+// it stays under the limits of the seam together with what else a sign-in writes.
+const endsPerTxn = 5
 
 // maxRetries bounds how often a change is tried again because somebody else changed the same records.
 const maxRetries = 100
@@ -30,6 +31,8 @@ type Registry struct {
 	Store db.Store
 	Index *Index
 	Now   func() time.Time
+	// Activity takes the event of every end, in the transaction of the end.
+	Activity *activity.Log
 	// Keep is how long the row of an ended device stays: the life of an access token and the leeway.
 	Keep time.Duration
 	// Rules say what devices of one user may do to each other.
@@ -37,6 +40,9 @@ type Registry struct {
 	// CanUpdateOthers and CanDeleteOthers are the rights of a new device.
 	CanUpdateOthers, CanDeleteOthers bool
 }
+
+// ListKey returns the key of a user's device list, which goes with the user.
+func ListKey(user uuid.UUID) string { return listKey(user) }
 
 func listKey(user uuid.UUID) string           { return "l/" + user.String() }
 func devicePrefix(user uuid.UUID) string      { return "d/" + user.String() + "/" }
@@ -48,6 +54,7 @@ type set struct {
 	list    db.Entry // revision 0 when the user never had a device
 	ordinal uint64   // of the next device
 	live    []Record // newest first
+	user    db.Entry // the row that says which generation lives; key "" where only the list was read
 }
 
 // load reads the set. The list is read first: every change of the set rewrites it, so a transaction that
@@ -55,6 +62,9 @@ type set struct {
 func (r *Registry) load(ctx context.Context, user uuid.UUID) (set, error) {
 	s, err := r.list(ctx, user)
 	if err != nil {
+		return set{}, err
+	}
+	if s.user, err = r.userRow(ctx, user); err != nil {
 		return set{}, err
 	}
 	now := r.Now()
@@ -73,6 +83,15 @@ func (r *Registry) load(ctx context.Context, user uuid.UUID) (set, error) {
 	s.live = slices.DeleteFunc(recs, func(rec Record) bool { return !r.Index.lives(user, rec.UID, now) })
 	slices.SortFunc(s.live, func(a, b Record) int { return cmp.Compare(b.Ordinal, a.Ordinal) })
 	return s, nil
+}
+
+// userRow reads the user's row, before the devices: it is not the list that says that all of them ended.
+func (r *Registry) userRow(ctx context.Context, user uuid.UUID) (db.Entry, error) {
+	e, err := r.Store.Get(ctx, UserRowKey(user))
+	if errors.Is(err, db.ErrNotFound) {
+		return db.Entry{Key: UserRowKey(user)}, nil
+	}
+	return e, err
 }
 
 // list reads the device list alone.
@@ -98,8 +117,12 @@ func (s set) touch(next uint64) (db.Condition, db.Write) {
 // txn is a change of the set: it holds while the set is as it was read and guard holds.
 func (s set) txn(next uint64, guard db.Txn, writes ...db.Write) db.Txn {
 	unchanged, touch := s.touch(next)
+	conditions := append([]db.Condition{unchanged}, guard.If...)
+	if s.user.Key != "" {
+		conditions = append(conditions, db.Unchanged(s.user))
+	}
 	return db.Txn{
-		If:     append([]db.Condition{unchanged}, guard.If...),
+		If:     conditions,
 		Writes: append(append([]db.Write{touch}, guard.Writes...), writes...),
 	}
 }
@@ -197,6 +220,18 @@ func (r *Registry) Update(ctx context.Context, user, device uuid.UUID, change fu
 	})
 }
 
+// SetPlace writes where rec signed in from, unless somebody signed in on it since. Errors: as Update.
+func (r *Registry) SetPlace(ctx context.Context, rec Record, country, region, city string) error {
+	_, err := r.Update(ctx, rec.User, rec.UID, func(now *Record) error {
+		if now.Tokens != rec.Tokens {
+			return ErrNotFound
+		}
+		now.Country, now.Region, now.City = country, region, city
+		return nil
+	})
+	return err
+}
+
 // guardUser adds the condition that the user's row is unchanged and checks that it lets devices of
 // generation live.
 func (r *Registry) guardUser(ctx context.Context, user uuid.UUID, generation uint32, txn *db.Txn) error {
@@ -223,8 +258,8 @@ func (r *Registry) guardUser(ctx context.Context, user uuid.UUID, generation uin
 
 // End ends one device of user, or returns ErrNotFound when it is not live: then somebody else has ended
 // it already.
-func (r *Registry) End(ctx context.Context, user, device uuid.UUID, why EndReason) error {
-	n, err := r.EndWhere(ctx, user, why, func(rec Record) bool { return rec.UID == device }, nil)
+func (r *Registry) End(ctx context.Context, user, device uuid.UUID, cause Cause) error {
+	n, err := r.EndWhere(ctx, user, cause, func(rec Record) bool { return rec.UID == device })
 	if err == nil && n == 0 {
 		return ErrNotFound
 	}
@@ -233,37 +268,31 @@ func (r *Registry) End(ctx context.Context, user, device uuid.UUID, why EndReaso
 
 // EndTokens is End while the device's tokens are of generation: whoever signed in on the device since then
 // keeps it.
-func (r *Registry) EndTokens(ctx context.Context, user, device uuid.UUID, generation uint32, why EndReason) error {
-	n, err := r.EndWhere(ctx, user, why, func(rec Record) bool { return rec.UID == device && rec.Tokens == generation }, nil)
+func (r *Registry) EndTokens(ctx context.Context, user, device uuid.UUID, generation uint32, cause Cause) error {
+	n, err := r.EndWhere(ctx, user, cause, func(rec Record) bool { return rec.UID == device && rec.Tokens == generation })
 	if err == nil && n == 0 {
 		return ErrNotFound
 	}
 	return err
 }
 
-// EndWhere ends every live device of user that which picks, tells told (may be nil) of each, and returns
-// how many that were. More than a few are ended in several transactions; on an error those already ended
-// stay ended.
-func (r *Registry) EndWhere(ctx context.Context, user uuid.UUID, why EndReason, which func(Record) bool, told func(Record)) (int, error) {
+// EndWhere ends every live device of user that which picks, and returns how many that were. More than a
+// few are ended in several transactions; on an error those already ended stay ended.
+func (r *Registry) EndWhere(ctx context.Context, user uuid.UUID, cause Cause, which func(Record) bool) (int, error) {
 	total := 0
 	for {
-		ended, err := retry(func() ([]Record, error) { return r.endSome(ctx, user, why, which) })
-		total += len(ended)
-		for _, rec := range ended {
-			if told != nil {
-				told(rec)
-			}
-		}
-		if err != nil || len(ended) < endsPerTxn {
+		ended, err := retry(func() (int, error) { return r.endSome(ctx, user, cause, which) })
+		total += ended
+		if err != nil || ended < endsPerTxn {
 			return total, err
 		}
 	}
 }
 
-func (r *Registry) endSome(ctx context.Context, user uuid.UUID, why EndReason, which func(Record) bool) ([]Record, error) {
+func (r *Registry) endSome(ctx context.Context, user uuid.UUID, cause Cause, which func(Record) bool) (int, error) {
 	s, err := r.load(ctx, user)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	var ended []Record
 	for _, rec := range s.live {
@@ -272,12 +301,30 @@ func (r *Registry) endSome(ctx context.Context, user uuid.UUID, why EndReason, w
 		}
 	}
 	if len(ended) == 0 {
-		return nil, nil
+		return 0, nil
 	}
-	if _, err := r.Store.Commit(ctx, s.txn(s.ordinal, db.Txn{}, r.endAll(ended, why)...)); err != nil {
-		return nil, err
+	if err := r.commitEnds(ctx, s, db.Txn{}, ended, cause); err != nil {
+		return 0, err
 	}
-	return ended, nil
+	return len(ended), nil
+}
+
+// commitEnds ends recs, which are at most endsPerTxn, while guard holds and the set is as it was read.
+func (r *Registry) commitEnds(ctx context.Context, s set, guard db.Txn, recs []Record, cause Cause, more ...activity.Event) error {
+	_, err := r.Activity.Commit(ctx, s.txn(s.ordinal, guard, r.endAll(recs, cause.Why)...), append(more, cause.events(recs)...)...)
+	return err
+}
+
+// EndAll ends all devices of user in one write and with one event: guard raises the generation of the user.
+// It returns how many lived. Where none did, nothing is written. Errors: db.ErrConflict when something
+// changed meanwhile, and the store's.
+func (r *Registry) EndAll(ctx context.Context, user uuid.UUID, guard db.Txn, events ...activity.Event) (int, error) {
+	s, err := r.load(ctx, user)
+	if err != nil || len(s.live) == 0 {
+		return 0, err
+	}
+	_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, guard), events...)
+	return len(s.live), err
 }
 
 // retry runs attempt again while it loses against others. Each loss means that somebody else got on.
@@ -288,4 +335,31 @@ func retry[T any](attempt func() (T, error)) (result T, err error) {
 		}
 	}
 	return result, fmt.Errorf("gave up after %d tries: %w", maxRetries, db.ErrUnavailable)
+}
+
+// Page returns the live devices of all users after the given one, user by user, from up to limit records,
+// and where to go on; more is false at the end. A page may be short though more follow.
+func (r *Registry) Page(ctx context.Context, user, after uuid.UUID, limit int) (page []Record, lastUser, last uuid.UUID, more bool, err error) {
+	from := "d/"
+	if user != (uuid.UUID{}) {
+		from = deviceKey(user, after) + "\x00"
+	}
+	entries, at, err := r.Store.Range(ctx, from, db.PrefixEnd("d/"), limit)
+	if err != nil {
+		return nil, lastUser, last, false, err
+	}
+	if err := r.Index.reach(ctx, at); err != nil {
+		return nil, lastUser, last, false, err
+	}
+	for _, e := range entries {
+		rec, err := decodeRecord(e.Key, e.Value)
+		if err != nil {
+			return nil, lastUser, last, false, err
+		}
+		lastUser, last = rec.User, rec.UID
+		if r.Index.lives(rec.User, rec.UID, r.Now()) {
+			page = append(page, rec)
+		}
+	}
+	return page, lastUser, last, len(entries) == limit, nil
 }

@@ -147,17 +147,16 @@ func TestEndWhere(t *testing.T) {
 	for range all {
 		g.add(t, user)
 	}
-	told := map[uint64]int{}
-	n, err := g.reg.EndWhere(t.Context(), user, device.RevokeAll,
-		func(r device.Record) bool { return r.Ordinal != 7 }, func(r device.Record) { told[r.Ordinal]++ })
-	if err != nil || n != all-1 || len(told) != n || told[7] != 0 {
-		t.Errorf("EndWhere = %d, %v, told of %v, want %d", n, err, told, all-1)
+	n, err := g.reg.EndWhere(t.Context(), user, device.RevokeAll, func(r device.Record) bool { return r.Ordinal != 7 })
+	told := endedAs(g.reg.told(), device.RevokeAll)
+	if err != nil || n != all-1 || len(told) != n || len(g.reg.told()) != 1+all+n {
+		t.Errorf("EndWhere = %d, %v, told of %v, want %d, each once", n, err, told, all-1)
 	}
 	if diff := cmp.Diff([]uint64{7}, g.live(t, user)); diff != "" {
 		t.Errorf("live devices -want +got:\n%s", diff)
 	}
 	g.want(t, other, reason.OK)
-	if n, err := g.reg.EndWhere(t.Context(), user, device.RevokeAll, func(r device.Record) bool { return false }, nil); n != 0 || err != nil {
+	if n, err := g.reg.EndWhere(t.Context(), user, device.RevokeAll, func(r device.Record) bool { return false }); n != 0 || err != nil {
 		t.Errorf("EndWhere of none = %d, %v", n, err)
 	}
 }

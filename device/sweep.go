@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 )
 
@@ -29,12 +30,12 @@ func (r *Registry) Forget(ctx context.Context, limit int) (int, error) {
 	return removed, nil
 }
 
-// Sweep ends the live devices of user that were last used before cutoff, tells told of each, and returns
-// how many those are; with dryRun it only counts.
-func (r *Registry) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool, told func(Record)) (int, error) {
+// Sweep ends the live devices of user that were last used before cutoff, and returns how many those are;
+// with dryRun it only counts.
+func (r *Registry) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool, by activity.By) (int, error) {
 	stale := func(rec Record) bool { return r.seen(rec).Before(cutoff) }
 	if !dryRun {
-		return r.EndWhere(ctx, user, Expired, stale, told)
+		return r.EndWhere(ctx, user, Cause{Expired, by}, stale)
 	}
 	s, err := r.load(ctx, user)
 	n := 0
@@ -61,10 +62,23 @@ func (r *Registry) forget(ctx context.Context, uid uuid.UUID) (int, error) {
 	if row.until > r.Now().UnixMilli() && (row.ended != 0 || !r.Index.endedWithUser(uid)) {
 		return 0, nil // refreshed or ended since the index was asked
 	}
-	_, err = r.Store.Commit(ctx, db.Txn{
+	txn := db.Txn{
 		If:     []db.Condition{db.Unchanged(e)},
 		Writes: []db.Write{db.Delete(e.Key), db.Delete(deviceKey(row.user, uid)), db.Delete(sightingKey(uid))},
-	})
+	}
+	// A device whose time ran out has its end noted here. All others have had theirs: their own, or the
+	// one of all devices of their user.
+	var events []activity.Event
+	if row.ended == 0 && !r.Index.endedWithUser(uid) {
+		// It changes the set: whoever read the device a moment ago, alive, must not end or keep it now.
+		s, err := r.list(ctx, row.user)
+		if err != nil {
+			return 0, err
+		}
+		txn = s.txn(s.ordinal, txn)
+		events = append(events, ofService(Expired).Event(row.user, uid))
+	}
+	_, err = r.Activity.Commit(ctx, txn, events...)
 	if errors.Is(err, db.ErrConflict) {
 		return 0, nil
 	}

@@ -120,11 +120,11 @@ func TestSweepLosesARace(t *testing.T) {
 	g := newGate(t)
 	rec := g.add(t, g.user(t))
 	g.clock.Advance(lifetime)
-	g.reg.Store = &sweepDuring{g.store, func() {
+	g.reg.through(&sweepDuring{g.store, func() {
 		g.commit(t, db.Put(device.DeviceRowKey(rec.UID), device.EncodeDeviceRow(device.DeviceRow{
 			User: rec.User, Generation: 1, Tokens: 1, Ordinal: rec.Ordinal, Until: g.clock.Now().Add(lifetime).UnixMilli(),
 		})))
-	}}
+	}})
 	if n, err := g.reg.Forget(t.Context(), 10); n != 0 || err != nil {
 		t.Errorf("Forget = %d, %v, want 0", n, err)
 	}
@@ -153,9 +153,9 @@ func TestSweepLooksAgain(t *testing.T) {
 			g := newGate(t)
 			rec := g.add(t, g.user(t))
 			g.clock.Advance(lifetime)
-			g.reg.Store = behind{g.store, device.DeviceRowKey(rec.UID), device.DeviceRow{
+			g.reg.through(behind{g.store, device.DeviceRowKey(rec.UID), device.DeviceRow{
 				User: rec.User, Generation: 1, Tokens: 1, Ended: ended, Until: g.clock.Now().UnixMilli() + 1,
-			}}
+			}})
 			if n, err := g.reg.Forget(t.Context(), 10); n != 0 || err != nil || !kept(t, g, rec) {
 				t.Errorf("Forget = %d, %v, want 0", n, err)
 			}
@@ -167,7 +167,7 @@ func TestSweepFails(t *testing.T) {
 	g := newGate(t)
 	rec := g.add(t, g.user(t))
 	g.clock.Advance(lifetime)
-	g.reg.Store = failing{g.store}
+	g.reg.through(failing{g.store})
 	if n, err := g.reg.Forget(t.Context(), 10); n != 0 || !errors.Is(err, db.ErrUnavailable) {
 		t.Errorf("Forget = %d, %v, want 0, ErrUnavailable", n, err)
 	}

@@ -4,14 +4,14 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"devicegate/activity"
 	"devicegate/authz"
 	"devicegate/device"
-	"devicegate/login"
 	"devicegate/reason"
+	"devicegate/safetext"
 )
 
 // Journal records checks and sign-ins. It is safe for concurrent use.
@@ -24,10 +24,7 @@ type Journal struct {
 	metrics  metrics
 }
 
-var (
-	_ authz.Recorder = (*Journal)(nil)
-	_ login.Journal  = (*Journal)(nil)
-)
+var _ authz.Recorder = (*Journal)(nil)
 
 // New returns a journal that writes to log and counts in registry. allowedSample is at least 1.
 func New(log zerolog.Logger, allowedSample int, registry prometheus.Registerer) *Journal {
@@ -69,44 +66,49 @@ func (j *Journal) line(e *zerolog.Event, rec authz.Record) {
 	}
 	req, d := &rec.Request, &rec.Decision
 	e.Str("adapter", req.Adapter.String()).
-		Str("policy", bound(req.Policy, maxText)).
+		Str("policy", safetext.Bound(req.Policy, maxText)).
 		Str("outcome", d.Outcome().String()).
 		Str("reason", d.Reason.String()).
 		Int("status", rec.Status).
-		Str("user", bound(d.User, maxUser)).
+		Str("user", safetext.Bound(d.User, maxUser)).
 		Str("device_uid", uid(d.Device)).
 		Str("client_ip", address(rec.Client)).
-		Str("method", bound(req.Method, maxText)).
-		Str("host", bound(req.Host, maxHost)).
-		Str("path", bound(withoutQuery(req.Path), maxPath)).
-		Str("request_id", bound(req.RequestID, maxText)).
+		Str("method", safetext.Bound(req.Method, maxText)).
+		Str("host", safetext.Bound(req.Host, maxHost)).
+		Str("path", safetext.Bound(withoutQuery(req.Path), maxPath)).
+		Str("request_id", safetext.Bound(req.RequestID, maxText)).
 		Int64("duration_us", rec.Took.Microseconds()).
 		Msg("check")
 }
 
-// SignIn records one attempt to sign in.
-func (j *Journal) SignIn(a login.Attempt) {
-	outcome, e := "failure", j.log.Warn()
-	if a.Reason == login.SignedIn {
-		outcome, e = "success", j.log.Info()
+// Event records what happened to an account, after it was committed. Failed sign-ins are bounded per second
+// and reason; everything else has its line.
+func (j *Journal) Event(e activity.Event) {
+	if e.Kind == activity.SignIn {
+		j.metrics.signIn(e.Outcome, e.Reason)
+		if e.Outcome != activity.Success && !j.failures.admit(e.Reason) {
+			return
+		}
 	}
-	j.metrics.signIn(outcome, a.Reason)
-	if a.Reason != login.SignedIn && !j.failures.admit(string(a.Reason)) {
-		return
+	line := j.log.Info()
+	if e.Outcome != activity.Success || e.NewCountry {
+		line = j.log.Warn()
 	}
-	e.Str("outcome", outcome).
-		Str("reason", string(a.Reason)).
-		Str("name_tried", bound(a.NameTried, maxText)).
-		Str("user_id", uid(a.User)).
-		Str("device_uid", uid(a.Device)).
-		Str("client_ip", address(a.Client.IP)).
-		Str("user_agent", bound(a.Client.UserAgent, maxPath)).
-		Msg("sign_in")
-}
-
-// Ended records the end of a device.
-func (j *Journal) Ended(user, dev uuid.UUID, why device.EndReason) {
-	j.log.Info().Str("reason", why.String()).Str("user_id", uid(user)).Str("device_uid", uid(dev)).Msg("device_ended")
+	line.Str("event_id", uid(e.ID)).
+		Str("outcome", string(e.Outcome)).
+		Str("reason", safetext.Bound(e.Reason, maxText)).
+		Str("name_tried", safetext.Bound(e.NameTried, maxText)).
+		Str("user_id", uid(e.User)).
+		Str("device_uid", uid(e.Device)).
+		Str("client_ip", address(e.IP)).
+		Str("user_agent", safetext.Bound(e.UserAgent, maxPath)).
+		Str("country", safetext.Bound(e.Country, maxText)).
+		Str("region", safetext.Bound(e.Region, maxText)).
+		Str("city", safetext.Bound(e.City, maxText)).
+		Bool("new_country", e.NewCountry).
+		Bool("new_network", e.NewNetwork).
+		Str("actor", safetext.Bound(e.Actor, maxUser)).
+		Msg(string(e.Kind))
 }
 
 // AddressChanged records that a device was used from another address within the window.

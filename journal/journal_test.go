@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"devicegate/activity"
 	"devicegate/authz"
 	"devicegate/device"
 	"devicegate/journal"
@@ -236,24 +237,40 @@ func TestRefusalFlood(t *testing.T) {
 	}
 }
 
-// Sign-ins and ends are one line each, bounded like the others.
-func TestSignInAndEnd(t *testing.T) {
+// Every event is one line with the same members, bounded like the others.
+func TestEvents(t *testing.T) {
 	f := newFixture(1)
-	f.SignIn(login.Attempt{NameTried: "a\r\nb\x1b[2J" + strings.Repeat("x", 500), Reason: login.WrongPassword, Client: login.Client{UserAgent: "\u202e" + strings.Repeat("y", 5000)}})
-	f.SignIn(login.Attempt{NameTried: "anna", Reason: login.SignedIn, Device: dev})
-	f.Ended(dev, dev, device.Replaced)
+	hostile := activity.Event{
+		Kind: activity.SignIn, Outcome: activity.Failure, Reason: login.WrongPassword, NameTried: "a\r\nb\x1b[2J" + strings.Repeat("x", 500),
+		UserAgent: "\u202e" + strings.Repeat("y", 5000), Country: "\x1b[2J", Region: strings.Repeat("z", 500), City: "\n", Actor: "admin:" + strings.Repeat("w", 5000),
+	}
+	f.Event(hostile)
+	f.Event(activity.Event{ID: dev, Kind: activity.SignIn, Outcome: activity.Success, Reason: login.SignedIn, NameTried: "anna", User: dev, Device: dev,
+		IP: netip.MustParseAddr("192.0.2.1"), UserAgent: "test/1", Country: "DE", Region: "Berlin", City: "Mitte", NewCountry: true, NewNetwork: true})
+	f.Event(activity.Event{Kind: activity.DeviceEnded, Outcome: activity.Success, Reason: device.Replaced.String(), User: dev, Actor: activity.ByService})
 	lines := f.lines()
 	if len(lines) != 3 {
 		t.Fatalf("%d lines: %q", len(lines), lines)
 	}
 	failed, signedIn, ended := members(t, lines[0]), members(t, lines[1]), members(t, lines[2])
-	if failed["outcome"] != "failure" || len(failed["name_tried"].(string)) > 64 || len(failed["user_agent"].(string)) > 256 || strings.ContainsAny(lines[0], "\r\x1b\u202e") {
+	if failed["outcome"] != "failure" || failed["level"] != "warn" || strings.ContainsAny(lines[0], "\r\x1b\u202e") {
 		t.Errorf("%s", lines[0])
 	}
-	if signedIn["outcome"] != "success" || signedIn["reason"] != "ok" || signedIn["device_uid"] != dev.String() {
-		t.Errorf("%s", lines[1])
+	for name, limit := range map[string]int{"name_tried": 64, "user_agent": 256, "country": 64, "region": 64, "city": 64, "actor": 600} {
+		if got := failed[name].(string); len(got) > limit {
+			t.Errorf("%s has %d bytes, want at most %d", name, len(got), limit)
+		}
 	}
-	if ended["message"] != "device_ended" || ended["reason"] != "replaced" {
+	delete(signedIn, "time")
+	want := map[string]any{
+		"level": "warn", "message": "sign_in", "event_id": dev.String(), "outcome": "success", "reason": "ok", "name_tried": "anna", "user_id": dev.String(),
+		"device_uid": dev.String(), "client_ip": "192.0.2.1", "user_agent": "test/1", "country": "DE", "region": "Berlin", "city": "Mitte",
+		"new_country": true, "new_network": true, "actor": "",
+	}
+	if diff := cmp.Diff(want, signedIn); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if ended["message"] != "device_ended" || ended["reason"] != "replaced" || ended["device_uid"] != "" || ended["actor"] != "service" || ended["level"] != "info" {
 		t.Errorf("%s", lines[2])
 	}
 }
@@ -262,14 +279,14 @@ func TestSignInAndEnd(t *testing.T) {
 func TestSignInFlood(t *testing.T) {
 	f := newFixture(1)
 	for range 350 {
-		f.SignIn(login.Attempt{Reason: login.WrongPassword})
-		f.SignIn(login.Attempt{Reason: login.SignedIn})
+		f.Event(activity.Event{Kind: activity.SignIn, Outcome: activity.Failure, Reason: login.Locked})
+		f.Event(activity.Event{Kind: activity.SignIn, Outcome: activity.Success, Reason: login.SignedIn})
 	}
 	count := map[any]int{}
 	for _, line := range f.lines() {
 		count[members(t, line)["reason"]]++
 	}
-	if diff := cmp.Diff(map[any]int{"wrong_password": 100, "ok": 350}, count); diff != "" {
+	if diff := cmp.Diff(map[any]int{"locked": 100, "ok": 350}, count); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	f.Flush()

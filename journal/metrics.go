@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"devicegate/activity"
 	"devicegate/authz"
 	"devicegate/login"
 	"devicegate/reason"
@@ -41,10 +42,13 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		m.checks = append(m.checks, row)
 		m.durations = append(m.durations, durations.WithLabelValues(adapter.String()))
 	}
-	for _, why := range []login.AttemptReason{login.UnknownUser, login.WrongPassword, login.DisabledUser, login.TooManyDevices, login.Busy, login.StoreFailed} {
-		signIns.WithLabelValues("failure", string(why))
+	for _, why := range login.AttemptReasons() {
+		outcome := activity.Failure
+		if why == login.SignedIn {
+			outcome = activity.Success
+		}
+		signIns.WithLabelValues(string(outcome), why)
 	}
-	signIns.WithLabelValues("success", string(login.SignedIn))
 	return m
 }
 
@@ -59,6 +63,6 @@ func (m *metrics) check(adapter authz.Adapter, why reason.Reason, took time.Dura
 	m.durations[adapter].Observe(took.Seconds())
 }
 
-func (m *metrics) signIn(outcome string, why login.AttemptReason) {
-	m.signIns.WithLabelValues(outcome, string(why)).Inc()
+func (m *metrics) signIn(outcome activity.Outcome, why string) {
+	m.signIns.WithLabelValues(string(outcome), why).Inc()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/device"
 )
@@ -38,9 +39,9 @@ type reset struct {
 func resetKey(user uuid.UUID) string { return "r/" + user.String() }
 
 // ChangePassword sets a new password for the caller's user, who proves the current one, and ends all his
-// other devices in the same transaction. newPassword was checked by the caller. Errors: ErrWrongPassword
-// (counted like a failed sign-in), *device.RuleError where the device is too new, ErrBusy, *RefusedError,
-// and the store's.
+// other devices in the same transaction. newPassword was checked by the caller. A wrong guess is counted
+// against the caller's device, as a failed sign-in is. Errors: ErrWrongPassword, *WaitError,
+// *device.RuleError where the device is too new, ErrBusy, *RefusedError, and the store's.
 func (s *Service) ChangePassword(ctx context.Context, caller device.Subject, current, newPassword string, client Client) error {
 	if err := s.Devices.MayChangePassword(ctx, caller); err != nil {
 		return s.refusal(caller, err)
@@ -49,10 +50,14 @@ func (s *Service) ChangePassword(ctx context.Context, caller device.Subject, cur
 	if err != nil {
 		return err
 	}
-	attempt := Attempt{NameTried: u.Name, Client: client, Device: caller.Device}
-	if err := s.prove(ctx, current, u, &attempt); err != nil {
-		s.journal.SignIn(attempt)
-		if errors.Is(err, ErrNoActiveAccount) {
+	a := s.newAttempt(u.Name, client)
+	defer a.done()
+	err = s.begin(ctx, a, u.ID, caller.Device)
+	if err == nil {
+		err = s.prove(ctx, current, u, a)
+	}
+	if err != nil {
+		if err = s.settle(ctx, a, err); errors.Is(err, ErrNoActiveAccount) {
 			return ErrWrongPassword
 		}
 		return err
@@ -61,49 +66,39 @@ func (s *Service) ChangePassword(ctx context.Context, caller device.Subject, cur
 	if err != nil {
 		return err
 	}
-	_, err = s.Users.change(ctx, caller.User, func(now *User) (db.Txn, error) {
-		if now.PasswordHash != u.PasswordHash {
-			return db.Txn{}, ErrWrongPassword // somebody else has just changed it
+	return s.refusal(caller, s.replacePassword(ctx, caller, a, u.PasswordHash, hash, client))
+}
+
+// replacePassword stores the new hash, while the old one is still there, and keeps only the caller's device.
+func (s *Service) replacePassword(ctx context.Context, caller device.Subject, a *attempt, old, hash string, client Client) error {
+	by := byDevice(caller.Device, client)
+	_, err := s.Users.change(ctx, caller.User, func(now *User) (db.Txn, []activity.Event, error) {
+		if now.PasswordHash != old {
+			return db.Txn{}, nil, ErrWrongPassword // somebody else has just changed it
+		}
+		txn, err := a.try.Succeed(ctx)
+		if err != nil {
+			return db.Txn{}, nil, err
 		}
 		now.PasswordHash = hash
 		now.raise(device.PasswordChanged, s.Users.now())
-		return dropReset(caller.User), nil
-	}, func(now User, txn db.Txn) error { return s.Devices.KeepOnly(ctx, caller, now.Generation, txn) })
-	if err == nil {
-		s.journal.Ended(caller.User, uuid.UUID{}, device.PasswordChanged)
-	}
-	return s.refusal(caller, err)
+		txn.Writes = append(txn.Writes, dropReset(caller.User))
+		return txn, passwordEvents(now.ID, by), nil
+	}, func(now User, txn db.Txn, events []activity.Event) error {
+		return s.Devices.KeepOnly(ctx, caller, now.Generation, txn, events...)
+	})
+	return err
 }
 
-// SetPassword sets a user's password for an admin and ends all his devices, in one write. Errors:
-// ErrNoUser, ErrBusy, and the store's.
-func (s *Service) SetPassword(ctx context.Context, user uuid.UUID, newPassword string) (User, error) {
-	hash, err := s.hash(ctx, newPassword)
-	if err != nil {
-		return User{}, err
-	}
-	return s.setHash(ctx, user, hash, func() ([]db.Condition, error) { return nil, nil })
-}
-
-// setHash stores a password hash and ends every device, while what demand returns holds; demand is asked
-// again when something has changed.
-func (s *Service) setHash(ctx context.Context, user uuid.UUID, hash string, demand func() ([]db.Condition, error)) (User, error) {
-	u, err := s.Users.change(ctx, user, func(u *User) (db.Txn, error) {
-		u.PasswordHash = hash
-		u.raise(device.PasswordChanged, s.Users.now())
-		txn := dropReset(user)
-		var err error
-		txn.If, err = demand()
-		return txn, err
-	}, s.Users.commit(ctx))
-	if err == nil {
-		s.journal.Ended(user, uuid.UUID{}, device.PasswordChanged)
-	}
-	return u, err
+// passwordEvents tell that a password was changed, and that all devices ended with it, or all others.
+func passwordEvents(user uuid.UUID, by activity.By) []activity.Event {
+	changed := by.Event(activity.PasswordChanged, string(activity.PasswordChanged))
+	changed.User = user
+	return []activity.Event{changed, device.Cause{Why: device.PasswordChanged, By: by}.Event(user, uuid.UUID{})}
 }
 
 // dropReset ends an outstanding reset token: whoever got hold of it must not undo the new password.
-func dropReset(user uuid.UUID) db.Txn { return db.Txn{Writes: []db.Write{db.Delete(resetKey(user))}} }
+func dropReset(user uuid.UUID) db.Write { return db.Delete(resetKey(user)) }
 
 func (s *Service) hash(ctx context.Context, newPassword string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, hashTimeout)
@@ -117,7 +112,7 @@ func (s *Service) hash(ctx context.Context, newPassword string) (string, error) 
 
 // StartReset makes a token with which the user's password can be set once within an hour. An earlier one
 // ends. Errors: ErrNoUser, and the store's.
-func (s *Service) StartReset(ctx context.Context, user uuid.UUID) (token string, expires time.Time, err error) {
+func (s *Service) StartReset(ctx context.Context, by activity.By, user uuid.UUID) (token string, expires time.Time, err error) {
 	u, err := s.Users.ByID(ctx, user)
 	if err != nil {
 		return "", time.Time{}, err
@@ -132,8 +127,17 @@ func (s *Service) StartReset(ctx context.Context, user uuid.UUID) (token string,
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	_, err = s.Users.Store.Commit(ctx, db.Txn{Writes: []db.Write{db.Put(resetKey(user), value)}})
-	return token, rec.ExpiresAt, err
+	for range maxRetries {
+		u, e, err := s.Users.byID(ctx, user) // one who is gone leaves nothing behind
+		if err != nil {
+			return "", time.Time{}, err
+		}
+		txn := db.Txn{If: []db.Condition{db.Unchanged(e)}, Writes: []db.Write{db.Put(resetKey(user), value)}}
+		if _, err = s.activity.Commit(ctx, txn, u.event(by, ResetStarted)); !errors.Is(err, db.ErrConflict) {
+			return token, rec.ExpiresAt, err
+		}
+	}
+	return "", time.Time{}, fmt.Errorf("gave up after %d tries: %w", maxRetries, db.ErrUnavailable)
 }
 
 func hashReset(token string) []byte {
@@ -142,28 +146,53 @@ func hashReset(token string) []byte {
 }
 
 // Reset sets the password of the user whose reset token this is, once, and ends all his devices. check
-// says whether the new password may be used; it is asked only for a good token. Errors: ErrTokenNotValid
-// for a token that is unknown, used or expired, check's, ErrBusy, and the store's.
-func (s *Service) Reset(ctx context.Context, token, newPassword string, check func(string) error) error {
+// says whether the user of that name may have the new password; it is asked only for a good token. Errors:
+// ErrTokenNotValid for a token that is unknown, used or expired, check's, ErrBusy, and the store's.
+func (s *Service) Reset(ctx context.Context, token, newPassword string, client Client, check func(name, password string) error) error {
 	user, _, err := s.findReset(ctx, token)
 	if err != nil {
 		return err
 	}
-	if err := check(newPassword); err != nil {
+	u, err := s.Users.ByID(ctx, user)
+	if errors.Is(err, ErrNoUser) {
+		return ErrTokenNotValid
+	}
+	if err != nil {
+		return err
+	}
+	if err := check(u.Name, newPassword); err != nil {
 		return err
 	}
 	hash, err := s.hash(ctx, newPassword)
 	if err != nil {
 		return err
 	}
-	_, err = s.setHash(ctx, user, hash, func() ([]db.Condition, error) {
+	by := activity.By{Actor: activity.ByResetToken, IP: client.IP, UserAgent: client.UserAgent}
+	_, err = s.Users.change(ctx, user, func(u *User) (db.Txn, []activity.Event, error) {
 		_, entry, err := s.findReset(ctx, token) // somebody else may have used it while the hash was computed
-		return []db.Condition{db.Unchanged(entry)}, err
-	})
+		if err != nil {
+			return db.Txn{}, nil, err
+		}
+		u.PasswordHash = hash
+		u.raise(device.PasswordChanged, s.Users.now())
+		txn := db.Txn{If: []db.Condition{db.Unchanged(entry)}, Writes: []db.Write{dropReset(user)}}
+		return txn, passwordEvents(user, by), nil
+	}, s.Users.commit(ctx))
 	if errors.Is(err, ErrNoUser) {
 		return ErrTokenNotValid
 	}
+	if err == nil {
+		s.forgetFailures(ctx, u.Name)
+	}
 	return err
+}
+
+// forgetFailures clears the lockout counters of a user who has a new password: what was guessed about the
+// old one is worth nothing now, and he must get in.
+func (s *Service) forgetFailures(ctx context.Context, name string) {
+	if err := s.lockout.ClearName(ctx, NameHash(name)); err != nil {
+		s.lost("the lockout counters of a user with a new password could not be cleared", err)
+	}
 }
 
 func (s *Service) findReset(ctx context.Context, token string) (uuid.UUID, db.Entry, error) {
@@ -189,30 +218,4 @@ func (s *Service) findReset(ctx context.Context, token string) (uuid.UUID, db.En
 		return user, db.Entry{}, ErrTokenNotValid
 	}
 	return user, entry, nil
-}
-
-// SetRoles changes a user's roles. They count at once; where the new ones lower his limit, the surplus
-// ends, least recent first, in the same transaction. Errors: *InvalidError, ErrNoUser, and the store's.
-func (s *Service) SetRoles(ctx context.Context, user uuid.UUID, roles []string) (User, error) {
-	roles, err := checkRoles(roles)
-	if err != nil {
-		return User{}, err
-	}
-	var ended []device.Record
-	set, err := s.Users.change(ctx, user, func(u *User) (db.Txn, error) {
-		u.Roles = roles
-		return db.Txn{}, checkIdentity(u.Name, roles, s.Users.EncodeHeader)
-	}, func(u User, txn db.Txn) error {
-		raise := func() (db.Txn, uint32) {
-			u.raise(device.Replaced, s.Users.now())
-			return u.txn(db.Txn{If: txn.If}), u.Generation
-		}
-		gone, err := s.Devices.Trim(ctx, user, s.config.Limits.For(roles), txn, raise)
-		ended = append(ended, gone...)
-		return err
-	})
-	for _, rec := range ended {
-		s.journal.Ended(user, rec.UID, device.Replaced)
-	}
-	return set, err
 }

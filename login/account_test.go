@@ -65,7 +65,7 @@ func TestChangePasswordWrong(t *testing.T) {
 	if err := g.ChangePassword(t.Context(), caller(u, mine), fresh, fresh, client); !errors.Is(err, login.ErrWrongPassword) {
 		t.Errorf("ChangePassword = %v, want ErrWrongPassword", err)
 	}
-	want := login.Attempt{NameTried: "alice", Client: client, User: u.ID, Device: mine.Device, Reason: login.WrongPassword}
+	want := attempt{NameTried: "alice", Client: client, User: u.ID, Device: mine.Device, Reason: login.WrongPassword}
 	if got := g.journal.attempts; len(got) != 1 || got[0] != want {
 		t.Errorf("the journal was told %+v, want %+v", got, want)
 	}
@@ -145,10 +145,7 @@ func TestPasswordChangesMeanwhile(t *testing.T) {
 					t.Errorf("meanwhile: %v", err)
 				}
 			}}
-			service, err := login.Open(t.Context(), login.Options{
-				Store: g.store, Users: g.Users, Devices: g.Devices, Passwords: hasher, Tokens: g.tokens,
-				Config: noLimit, Now: g.clock.Now, Rand: newRandomness(3), Journal: g.journal,
-			})
+			service, err := login.Open(t.Context(), g.with(hasher))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -103,7 +103,7 @@ func (c *crowd) round(t *testing.T) {
 	if len(c.sessions) != len(live) {
 		t.Errorf("%s: %d sessions on %d live devices", u.Name, len(c.sessions), len(live))
 	}
-	c.Users.SetDisabled(context.Background(), u.ID, false)
+	c.SetDisabled(context.Background(), u.ID, false)
 }
 
 func cfgLimit(u login.User) int {

@@ -7,26 +7,27 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
+	"devicegate/db"
 	"devicegate/device"
 	"devicegate/reason"
 )
 
+// byDevice is a device that acts, on its own wish.
+func byDevice(caller uuid.UUID, client Client) activity.By {
+	return activity.By{Actor: activity.ByDevice(caller), IP: client.IP, UserAgent: client.UserAgent}
+}
+
 // EndOther ends another device of the caller's user. Errors: *device.RuleError, device.ErrNotFound,
 // *RefusedError, and the store's.
-func (s *Service) EndOther(ctx context.Context, caller device.Subject, target uuid.UUID) error {
-	err := s.Devices.EndOther(ctx, caller, target)
-	if err == nil {
-		s.journal.Ended(caller.User, target, device.RevokedByDevice)
-	}
-	return s.refusal(caller, err)
+func (s *Service) EndOther(ctx context.Context, caller device.Subject, target uuid.UUID, client Client) error {
+	return s.refusal(caller, s.Devices.EndOther(ctx, caller, target, byDevice(caller.Device, client)))
 }
 
 // EndOthers ends every other device of the caller's user that the caller may end, and returns how many
 // that were and how many he may not. Errors: as EndOther, without device.ErrNotFound.
-func (s *Service) EndOthers(ctx context.Context, caller device.Subject) (ended, kept int, err error) {
-	ended, kept, err = s.Devices.EndOthers(ctx, caller, func(rec device.Record) {
-		s.journal.Ended(caller.User, rec.UID, device.RevokeAll)
-	})
+func (s *Service) EndOthers(ctx context.Context, caller device.Subject, client Client) (ended, kept int, err error) {
+	ended, kept, err = s.Devices.EndOthers(ctx, caller, byDevice(caller.Device, client))
 	return ended, kept, s.refusal(caller, err)
 }
 
@@ -38,20 +39,35 @@ func (s *Service) Change(ctx context.Context, caller device.Subject, target uuid
 
 // SweepDevices ends the devices of a user that were last used before cutoff, and returns how many those
 // are; with dryRun it only counts.
-func (s *Service) SweepDevices(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
-	return s.Devices.Sweep(ctx, user, cutoff, dryRun, func(rec device.Record) {
-		s.journal.Ended(user, rec.UID, device.Expired)
-	})
+func (s *Service) SweepDevices(ctx context.Context, by activity.By, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
+	return s.Devices.Sweep(ctx, user, cutoff, dryRun, by)
 }
 
-// SetDisabled disables or enables an account. Disabling ends every device of the user, in one write;
-// enabling brings none back.
-func (s *Service) SetDisabled(ctx context.Context, user uuid.UUID, disabled bool) (User, error) {
-	u, err := s.Users.SetDisabled(ctx, user, disabled)
-	if err == nil && disabled {
-		s.journal.Ended(user, uuid.UUID{}, device.InactiveAccount)
-	}
-	return u, err
+// EndDevice ends one device of user for an admin. Errors: device.ErrNotFound, and the store's.
+func (s *Service) EndDevice(ctx context.Context, by activity.By, user, dev uuid.UUID) error {
+	return s.Devices.End(ctx, user, dev, device.Cause{Why: device.RevokedByAdmin, By: by})
+}
+
+// EndAll ends all devices of user for an admin, in one write, and returns how many that were. Errors:
+// ErrNoUser, and the store's.
+func (s *Service) EndAll(ctx context.Context, by activity.By, user uuid.UUID) (ended int, err error) {
+	cause := device.Cause{Why: device.RevokedByAdmin, By: by}
+	_, err = s.Users.change(ctx, user, func(u *User) (db.Txn, []activity.Event, error) {
+		u.raise(cause.Why, s.Users.now())
+		return db.Txn{}, []activity.Event{cause.Event(user, uuid.UUID{})}, nil
+	}, func(_ User, txn db.Txn, events []activity.Event) (err error) {
+		ended, err = s.Devices.EndAll(ctx, user, txn, events...)
+		return err
+	})
+	return ended, err
+}
+
+// ChangeDevice changes a device of user for an admin: the way back for somebody whose devices have all lost
+// their rights. Errors: device.ErrNotFound, and the store's.
+func (s *Service) ChangeDevice(ctx context.Context, by activity.By, user, dev uuid.UUID, change device.Change) (device.Record, error) {
+	e := by.Event(activity.Admin, DeviceChanged)
+	e.User, e.Device = user, dev
+	return s.Devices.Override(ctx, user, dev, change, e)
 }
 
 // refusal says in the check's word why a caller is gone.

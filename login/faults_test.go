@@ -60,13 +60,13 @@ var composed = []struct {
 }{
 	{"sign-in", 200, 1, signInOnce, func(_ *ruin, live int, caller bool) bool { return caller && (live == 40 || live == 41) }},
 	{"sign-in that puts one out", 40, 1, signInOnce, func(_ *ruin, live int, _ bool) bool { return live == 40 }},
-	{"sign-in within a lowered limit", 1, 4, signInOnce, func(_ *ruin, live int, _ bool) bool {
-		return live%10 == 0 || live == 1
+	{"sign-in within a lowered limit", 1, 8, signInOnce, func(_ *ruin, live int, _ bool) bool {
+		return live%5 == 0 || live == 1
 	}},
-	{"sign-in on a known device", 1, 4, func(r *ruin) error {
+	{"sign-in on a known device", 1, 8, func(r *ruin) error {
 		_, err := r.SignIn(context.Background(), login.SignIn{Name: "alice", Password: secret, Refresh: r.all[0].Refresh})
 		return err
-	}, func(_ *ruin, live int, _ bool) bool { return live%10 == 0 || live == 1 }},
+	}, func(_ *ruin, live int, _ bool) bool { return live%5 == 0 || live == 1 }},
 	{"refresh", 200, 1, func(r *ruin) error {
 		_, err := r.Refresh(context.Background(), r.all[0].Refresh, client)
 		return err
@@ -74,10 +74,10 @@ var composed = []struct {
 		_, err := r.Refresh(context.Background(), r.all[0].Refresh, client) // again, within the grace
 		return live == 40 && caller && err == nil
 	}},
-	{"revoke all", 200, 4, func(r *ruin) error {
+	{"revoke all", 200, 8, func(r *ruin) error {
 		_, _, err := r.EndOthers(context.Background(), caller(r.user, r.all[0]))
 		return err
-	}, func(_ *ruin, live int, caller bool) bool { return caller && (live%10 == 0 || live == 1) }},
+	}, func(_ *ruin, live int, caller bool) bool { return caller && (live%5 == 0 || live == 1) }},
 	{"change the password", 200, 1, func(r *ruin) error {
 		return r.ChangePassword(context.Background(), caller(r.user, r.all[0]), secret, fresh, client)
 	}, func(r *ruin, live int, caller bool) bool {
@@ -102,8 +102,8 @@ var composed = []struct {
 		return live == 40 && r.accepts(secret) || live == 0 && !r.accepts(secret)
 	}},
 	{"roles, few go", 200, 1, setRoles("35"), rolesAfter(35)},
-	{"roles, few stay", 200, 1, setRoles("3"), rolesAfter(3)},
-	{"roles, many of both", 200, 3, setRoles("15"), rolesAfter(15)},
+	{"roles, few stay", 200, 8, setRoles("3"), rolesAfter(3)},
+	{"roles, many of both", 200, 5, setRoles("15"), rolesAfter(15)},
 }
 
 func signInOnce(r *ruin) error { _, err := r.trySignIn("alice"); return err }
@@ -119,7 +119,7 @@ func setRoles(limit string) func(*ruin) error {
 func rolesAfter(limit int) func(*ruin, int, bool) bool {
 	return func(r *ruin, live int, _ bool) bool {
 		u, err := r.Users.ByID(context.Background(), r.user.ID)
-		return err == nil && (len(u.Roles) == 1 && live == limit || len(u.Roles) == 0 && live > limit && live%10 == 0)
+		return err == nil && (len(u.Roles) == 1 && live == limit || len(u.Roles) == 0 && live > limit && live%5 == 0)
 	}
 }
 
@@ -168,7 +168,7 @@ func newRuin(t *testing.T) *ruin {
 	r.token = r.startReset(t, r.user)
 	r.clock.Advance(time.Second)
 	r.index.Check(r.use(r.user, r.all[0]))
-	if err := r.Devices.Flush(t.Context(), nil); err != nil {
+	if err := r.Devices.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return r

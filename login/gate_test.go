@@ -16,12 +16,15 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/db/bolt"
 	"devicegate/db/dbtest"
 	"devicegate/device"
+	"devicegate/lockout"
 	"devicegate/login"
 	"devicegate/password/passwordtest"
+	"devicegate/place"
 	"devicegate/reason"
 )
 
@@ -67,26 +70,120 @@ func (f *tokens) Issue(s device.Subject) (string, time.Duration, error) {
 	return fmt.Sprintf("access %v %d", s.Device, s.Generation), keep, f.err
 }
 
-// journal remembers what it was told.
+// attempt is what the journal was told of a sign-in.
+type attempt struct {
+	NameTried    string
+	Client       login.Client
+	User, Device uuid.UUID
+	Reason       string
+}
+
+// journal remembers the events that it was told.
 type journal struct {
 	mu       sync.Mutex
-	attempts []login.Attempt
+	attempts []attempt
 	ended    map[uuid.UUID][]device.EndReason
+	others   []activity.Event
+	deaf     bool // remembers nothing
 }
 
-func (j *journal) SignIn(a login.Attempt) {
+func (j *journal) Event(e activity.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.attempts = append(j.attempts, a)
-}
-
-func (j *journal) Ended(_, uid uuid.UUID, why device.EndReason) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.ended == nil {
-		j.ended = map[uuid.UUID][]device.EndReason{}
+	if j.deaf {
+		return
 	}
-	j.ended[uid] = append(j.ended[uid], why)
+	switch e.Kind {
+	case activity.SignIn:
+		client := login.Client{IP: e.IP, UserAgent: e.UserAgent}
+		j.attempts = append(j.attempts, attempt{NameTried: e.NameTried, Client: client, User: e.User, Device: e.Device, Reason: e.Reason})
+	case activity.DeviceEnded:
+		if j.ended == nil {
+			j.ended = map[uuid.UUID][]device.EndReason{}
+		}
+		j.ended[e.Device] = append(j.ended[e.Device], endReason(e.Reason))
+	default:
+		j.others = append(j.others, e)
+	}
+}
+
+// endReason returns the reason of a word.
+func endReason(word string) device.EndReason {
+	for why := device.Logout; why.String() != "unknown"; why++ {
+		if why.String() == word {
+			return why
+		}
+	}
+	return 0
+}
+
+// noPlace knows no place.
+type noPlace struct{}
+
+func (noPlace) Find(netip.Addr) (place.Place, bool) { return place.Place{}, false }
+func (noPlace) Ask(netip.Addr, func(place.Place))   {}
+
+// operator is who administrates in the tests.
+var operator = activity.By{Actor: activity.BySocket}
+
+// The acts of people and admins, by who does them in the tests.
+
+func (g *gate) EndOther(ctx context.Context, caller device.Subject, target uuid.UUID) error {
+	return g.Service.EndOther(ctx, caller, target, client)
+}
+
+func (g *gate) EndOthers(ctx context.Context, caller device.Subject) (ended, kept int, err error) {
+	return g.Service.EndOthers(ctx, caller, client)
+}
+
+func (g *gate) Logout(ctx context.Context, caller device.Subject) error {
+	return g.Service.Logout(ctx, caller, client)
+}
+
+func (g *gate) Revoke(ctx context.Context, token string) error {
+	return g.Service.Revoke(ctx, token, client)
+}
+
+func (g *gate) SetRoles(ctx context.Context, user uuid.UUID, roles []string) (login.User, error) {
+	return g.UpdateUser(ctx, operator, user, login.Update{Roles: &roles})
+}
+
+func (g *gate) SetPassword(ctx context.Context, user uuid.UUID, password string) (login.User, error) {
+	return g.UpdateUser(ctx, operator, user, login.Update{Password: &password})
+}
+
+func (g *gate) SetDisabled(ctx context.Context, user uuid.UUID, disabled bool) (login.User, error) {
+	return g.UpdateUser(ctx, operator, user, login.Update{Disabled: &disabled})
+}
+
+func (g *gate) StartReset(ctx context.Context, user uuid.UUID) (token string, expires time.Time, err error) {
+	return g.Service.StartReset(ctx, operator, user)
+}
+
+func (g *gate) Reset(ctx context.Context, token, newPassword string, check func(string) error) error {
+	return g.Service.Reset(ctx, token, newPassword, client, func(_, password string) error { return check(password) })
+}
+
+func (g *gate) SweepDevices(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
+	return g.Service.SweepDevices(ctx, operator, user, cutoff, dryRun)
+}
+
+// create makes an account.
+func create(ctx context.Context, us *login.Users, name string, roles []string, hash string) (login.User, error) {
+	return us.Create(ctx, operator, name, roles, hash)
+}
+
+// newLog returns a log of store with room for everything a test does.
+func newLog(store db.Store, c *clock, random io.Reader, sink func(activity.Event)) *activity.Log {
+	return activity.Open(activity.Options{Store: store, Now: c.Now, Rand: random, Sink: sink})
+}
+
+// noLockout counts failures, and locks after more of them than tests make.
+func noLockout(store db.Store, c *clock, users *login.Users) *lockout.Counters {
+	return lockout.New(lockout.Options{
+		Store: store, Now: c.Now, Threshold: 1 << 20, NameThreshold: 1 << 20, BaseDelay: time.Minute, MaxDelay: time.Hour,
+		Window: 24 * time.Hour, Exists: users.Exists,
+	})
 }
 
 // tb is what *testing.T and *rapid.T have in common and the helpers need.
@@ -107,6 +204,8 @@ type gate struct {
 	hasher   *passwordtest.Hasher
 	tokens   *tokens
 	journal  *journal
+	log      *activity.Log
+	counters *lockout.Counters
 	close    func()
 }
 
@@ -115,9 +214,9 @@ var noLimit = login.Config{
 }
 
 // registry has no delays and gives every right.
-func registry(store db.Store, index *device.Index, c *clock) *device.Registry {
+func registry(store db.Store, index *device.Index, c *clock, log *activity.Log) *device.Registry {
 	return &device.Registry{
-		Store: store, Index: index, Now: c.Now, Keep: keep, CanUpdateOthers: true, CanDeleteOthers: true,
+		Store: store, Index: index, Now: c.Now, Keep: keep, Activity: log, CanUpdateOthers: true, CanDeleteOthers: true,
 		Rules: device.Rules{AllowDelete: true, AllowUpdate: true},
 	}
 }
@@ -156,12 +255,10 @@ func open(t tb, path string, cfg login.Config, c *clock, random io.Reader) *gate
 		hasher: &passwordtest.Hasher{}, tokens: &tokens{}, journal: &journal{},
 		close: func() { cancel(); _ = file.Close() }, // a second time it is closed already
 	}
-	g.Service, err = login.Open(ctx, login.Options{
-		Store:     g.store,
-		Users:     &login.Users{Store: g.store, Now: c.Now, Rand: random, EncodeHeader: encodeHeader},
-		Devices:   registry(g.store, g.index, c),
-		Passwords: g.hasher, Tokens: g.tokens, Config: cfg, Now: c.Now, Rand: random, Journal: g.journal,
-	})
+	g.log = newLog(g.store, c, random, g.journal.Event)
+	users := &login.Users{Store: g.store, Now: c.Now, Rand: random, Activity: g.log, EncodeHeader: encodeHeader}
+	g.counters = noLockout(g.store, c, users)
+	g.Service, err = login.Open(ctx, g.options(users, random, cfg))
 	if err != nil {
 		t.Fatalf("open the service: %v", err)
 	}
@@ -169,6 +266,22 @@ func open(t tb, path string, cfg login.Config, c *clock, random io.Reader) *gate
 		t.Fatalf("follow the store: %v", err)
 	}
 	return g
+}
+
+// options are those of a service on the gate's store.
+func (g *gate) options(users *login.Users, random io.Reader, cfg login.Config) login.Options {
+	return login.Options{
+		Store: g.store, Users: users, Devices: registry(g.store, g.index, g.clock, g.log),
+		Passwords: g.hasher, Tokens: g.tokens, Config: cfg, Now: g.clock.Now, Rand: random,
+		Activity: g.log, Lockout: g.counters, Places: noPlace{}, Lost: func(what string, err error) { panic(what + ": " + err.Error()) },
+	}
+}
+
+// with are the options of another service beside the gate's, with other password hashes.
+func (g *gate) with(hasher login.Passwords) login.Options {
+	o := g.options(g.Users, newRandomness(3), noLimit)
+	o.Devices, o.Passwords = g.Devices, hasher
+	return o
 }
 
 func newGate(t *testing.T, cfg login.Config) *gate {
@@ -185,7 +298,7 @@ func (g *gate) user(t tb, name string, roles ...string) login.User {
 	if err != nil {
 		t.Fatalf("hash: %v", err)
 	}
-	u, err := g.Users.Create(context.Background(), name, roles, phc)
+	u, err := create(context.Background(), g.Users, name, roles, phc)
 	if err != nil {
 		t.Fatalf("create the user %q: %v", name, err)
 	}

@@ -82,7 +82,7 @@ func (w *world) phase() {
 		})
 	}
 	all.Wait()
-	if err := w.Devices.Flush(context.Background(), nil); err != nil {
+	if err := w.Devices.Flush(context.Background()); err != nil {
 		w.t.Fatalf("flush: %v", err)
 	}
 	r := w.people[0].Rand

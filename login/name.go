@@ -37,11 +37,14 @@ func badRoles(format string, args ...any) error {
 	return &InvalidError{Member: "roles", Detail: fmt.Sprintf(format, args...)}
 }
 
+// namePrefix is the root of the records that lead from a name to its user.
+const namePrefix = "n/"
+
 var rolePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 // nameKey returns the key of the record that holds name. All spellings that a person would take for the
 // same name (letter case, full-width letters, composed or not, stray spaces and invisible characters)
-// have one key, so that they are one account and, later, one lock-out counter (CVE-2025-6004).
+// have one key, so that they are one account and one lockout counter (CVE-2025-6004).
 func nameKey(name string) string {
 	// The invisible goes first: between a letter and its accent it would keep the two from composing.
 	visible := strings.Map(func(r rune) rune {
@@ -52,8 +55,14 @@ func nameKey(name string) string {
 	}, name)
 	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
 	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(folded), " ")))
-	return "n/" + hex.EncodeToString(sum[:]) // hashed, because folding can make a name several times longer
+	return namePrefix + hex.EncodeToString(sum[:]) // hashed, because folding can make a name several times longer
 }
+
+// nameHash returns the part of a name's key that lockout counters are kept under.
+func nameHash(key string) string { return strings.TrimPrefix(key, namePrefix) }
+
+// NameHash returns what lockout counters of any spelling of name are kept under.
+func NameHash(name string) string { return nameHash(nameKey(name)) }
 
 // checkName refuses a name that could not be shown, or told from another.
 func checkName(name string) error {

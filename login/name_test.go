@@ -40,7 +40,7 @@ func TestSpellingsAreOneAccount(t *testing.T) {
 				t.Errorf("%q cannot sign in: %v", name, err)
 			}
 			var bad *login.InvalidError
-			if _, err := g.Users.Create(t.Context(), name, nil, ""); !errors.Is(err, login.ErrUserExists) && !errors.As(err, &bad) {
+			if _, err := create(t.Context(), g.Users, name, nil, ""); !errors.Is(err, login.ErrUserExists) && !errors.As(err, &bad) {
 				t.Errorf("%q beside %q: %v, want ErrUserExists or InvalidError", name, u.Name, err)
 			}
 		}
@@ -123,7 +123,7 @@ func TestNamesAndRolesRefused(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			g := newGate(t, noLimit)
-			_, err := g.Users.Create(t.Context(), c.name, c.roles, "")
+			_, err := create(t.Context(), g.Users, c.name, c.roles, "")
 			var bad *login.InvalidError
 			switch {
 			case c.member == "" && err != nil:
@@ -173,7 +173,7 @@ func TestIdentityBytes(t *testing.T) {
 			t.Fatalf("the roles take %d bytes, not %d", n, c.roles)
 		}
 		g := newGate(t, noLimit)
-		_, err := g.Users.Create(context.Background(), c.name, list, "")
+		_, err := create(context.Background(), g.Users, c.name, list, "")
 		if (err == nil) != c.ok {
 			t.Errorf("%d bytes of name and %d of roles: %v, want accepted: %v", len(encodeHeader(c.name)), c.roles, err, c.ok)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/device"
 	"devicegate/reason"
 )
@@ -43,7 +44,7 @@ func (s *Service) Refresh(ctx context.Context, token string, client Client) (Ses
 	})
 	switch {
 	case errors.Is(err, errReuse):
-		return Session{}, s.compromised(ctx, user, p)
+		return Session{}, s.compromised(ctx, user, p, client)
 	case errors.Is(err, device.ErrNotFound):
 		return Session{}, s.whyGone(user, p)
 	case err != nil:
@@ -115,21 +116,13 @@ func (s *Service) whyGone(user uuid.UUID, p presented) error {
 
 // compromised ends the device whose old token was used. A device that was signed in on again since is left
 // alone: its tokens ended then, and the one who ended them knew the password.
-func (s *Service) compromised(ctx context.Context, user uuid.UUID, p presented) error {
-	err := s.end(ctx, user, p.device, p.generation, device.RefreshReuse)
+func (s *Service) compromised(ctx context.Context, user uuid.UUID, p presented, client Client) error {
+	by := activity.By{Actor: activity.ByService, IP: client.IP, UserAgent: client.UserAgent}
+	err := s.Devices.EndTokens(ctx, user, p.device, p.generation, device.Cause{Why: device.RefreshReuse, By: by})
 	if err != nil && !errors.Is(err, device.ErrNotFound) {
 		return err
 	}
 	return s.whyGone(user, p)
-}
-
-// end ends a device for somebody who holds a token of generation: it leaves alone what was signed in since.
-func (s *Service) end(ctx context.Context, user, uid uuid.UUID, generation uint32, why device.EndReason) error {
-	err := s.Devices.EndTokens(ctx, user, uid, generation, why)
-	if err == nil {
-		s.journal.Ended(user, uid, why)
-	}
-	return err
 }
 
 // VerifyRefresh returns nil for a refresh token that Refresh would answer now. It changes nothing.
@@ -158,7 +151,7 @@ func (s *Service) VerifyRefresh(ctx context.Context, token string) error {
 // Revoke signs out the device that a refresh token belongs to. A token that this store did not make, or
 // whose device is gone already, is no error (RFC 7009 section 2.2). Errors: *RefusedError where it cannot
 // be known, and the store's.
-func (s *Service) Revoke(ctx context.Context, token string) error {
+func (s *Service) Revoke(ctx context.Context, token string, client Client) error {
 	p, ok := s.refresh.parse(token)
 	if !ok {
 		return nil
@@ -170,12 +163,15 @@ func (s *Service) Revoke(ctx context.Context, token string) error {
 	if !known {
 		return nil
 	}
-	return s.Logout(ctx, device.Subject{User: user, Device: p.device, Generation: p.generation})
+	return s.Logout(ctx, device.Subject{User: user, Device: p.device, Generation: p.generation}, client)
 }
 
-// Logout ends the caller's device at its own wish. That it is gone already is no error.
-func (s *Service) Logout(ctx context.Context, caller device.Subject) error {
-	if err := s.end(ctx, caller.User, caller.Device, caller.Generation, device.Logout); err != nil && !errors.Is(err, device.ErrNotFound) {
+// Logout ends the caller's device at its own wish, but not what was signed in on it since. That it is gone
+// already is no error.
+func (s *Service) Logout(ctx context.Context, caller device.Subject, client Client) error {
+	cause := device.Cause{Why: device.Logout, By: byDevice(caller.Device, client)}
+	err := s.Devices.EndTokens(ctx, caller.User, caller.Device, caller.Generation, cause)
+	if err != nil && !errors.Is(err, device.ErrNotFound) {
 		return err
 	}
 	return nil

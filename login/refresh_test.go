@@ -297,12 +297,11 @@ func TestRevokeTooEarly(t *testing.T) {
 	g := newGate(t, noLimit)
 	g.user(t, "alice")
 	s := g.signIn(t, "alice")
-	early, err := login.Open(context.Background(), login.Options{
-		Store: g.store, Users: g.Users, Devices: &device.Registry{Store: g.store, Index: device.NewIndex(keep, device.IPChange{}), Now: g.clock.Now, Keep: keep},
-		Config: noLimit, Now: g.clock.Now, Rand: newRandomness(2), Journal: g.journal,
-	})
+	options := g.with(g.hasher)
+	options.Devices = &device.Registry{Store: g.store, Index: device.NewIndex(keep, device.IPChange{}), Now: g.clock.Now, Keep: keep, Activity: g.log}
+	early, err := login.Open(context.Background(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, early.Revoke(t.Context(), s.Refresh), reason.Starting)
+	wantRefused(t, early.Revoke(t.Context(), s.Refresh, client), reason.Starting)
 }

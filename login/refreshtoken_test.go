@@ -198,7 +198,7 @@ func FuzzRefreshToken(f *testing.F) {
 		if err := service.VerifyRefresh(t.Context(), token); !errors.Is(err, login.ErrTokenNotValid) {
 			t.Errorf("VerifyRefresh(%q) = %v, want ErrTokenNotValid", token, err)
 		}
-		if err := service.Revoke(t.Context(), token); err != nil {
+		if err := service.Revoke(t.Context(), token, client); err != nil {
 			t.Errorf("Revoke(%q) = %v, want nil", token, err)
 		}
 	})

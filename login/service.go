@@ -9,8 +9,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/device"
+	"devicegate/lockout"
 	"devicegate/reason"
 )
 
@@ -52,6 +54,9 @@ type Config struct {
 	RefreshGrace    time.Duration // how long the previous refresh token answers with the same successor
 	ReuseKnown      bool          // a sign-in that proves its device keeps it
 	Limits          device.Limits
+	SignInRate      Rate // of each network, right or wrong
+	// Weak reports whether a stored hash is to be computed anew at the next right password; nil: none is.
+	Weak func(phc string) bool
 }
 
 // Service signs people in.
@@ -64,38 +69,12 @@ type Service struct {
 	config    Config
 	now       func() time.Time
 	rand      io.Reader
-	journal   Journal
+	activity  *activity.Log
+	lockout   *lockout.Counters
+	rates     *rates
+	places    Places
+	lost      func(what string, err error)
 }
-
-// Journal is told of every sign-in attempt and every end of a device, after it is decided.
-type Journal interface {
-	SignIn(Attempt)
-	// Ended is told of the end of a device; the zero device stands for all of the user's at once.
-	Ended(user, device uuid.UUID, why device.EndReason)
-}
-
-// Attempt is one try to sign in. NameTried is what the client sent: bound and escape it before showing it.
-type Attempt struct {
-	NameTried    string
-	Client       Client
-	User, Device uuid.UUID // zero where unknown
-	Reason       AttemptReason
-}
-
-// AttemptReason is the word that records, logs and metrics carry. Only the first is a success.
-type AttemptReason string
-
-// What comes of an attempt. unknown_user, wrong_password and inactive_account are told to nobody.
-const (
-	SignedIn       AttemptReason = "ok"
-	UnknownUser    AttemptReason = "unknown_user"
-	WrongPassword  AttemptReason = "wrong_password"
-	DisabledUser   AttemptReason = "inactive_account"
-	Busy           AttemptReason = "busy"
-	TooManyDevices AttemptReason = "max_devices"
-	StoreFailed    AttemptReason = "store_unavailable"
-	NothingDecided AttemptReason = ""
-)
 
 // Client is where a request came from, as far as it is known.
 type Client struct {
@@ -113,7 +92,11 @@ type Options struct {
 	Config    Config
 	Now       func() time.Time
 	Rand      io.Reader
-	Journal   Journal
+	Activity  *activity.Log
+	Lockout   *lockout.Counters
+	Places    Places
+	// Lost is told of what could not be written and is no error to anybody who asked.
+	Lost func(what string, err error)
 }
 
 // Open returns the service, making the store's refresh key on first use.
@@ -124,7 +107,8 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	return &Service{
 		Users: o.Users, Devices: o.Devices, passwords: o.Passwords, tokens: o.Tokens, refresh: key,
-		config: o.Config, now: o.Now, rand: o.Rand, journal: o.Journal,
+		config: o.Config, now: o.Now, rand: o.Rand, activity: o.Activity, lockout: o.Lockout,
+		rates: newRates(o.Config.SignInRate, o.Now), places: o.Places, lost: o.Lost,
 	}, nil
 }
 

@@ -12,12 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/db/dbtest"
 	"devicegate/device"
 	"devicegate/login"
 	"devicegate/password"
 	"devicegate/reason"
+	"devicegate/safetext"
 )
 
 func TestSignIn(t *testing.T) {
@@ -56,7 +58,7 @@ func TestAttempts(t *testing.T) {
 	for _, c := range []struct {
 		what, name, password string
 		busy                 bool
-		want                 login.AttemptReason
+		want                 string
 		err                  error
 		dummies              int
 		known                bool
@@ -77,7 +79,7 @@ func TestAttempts(t *testing.T) {
 			g := newGate(t, noLimit)
 			g.user(t, "alice")
 			g.disable(t, g.user(t, "carol"), true)
-			if _, err := g.Users.Create(t.Context(), "dave", nil, ""); err != nil {
+			if _, err := create(t.Context(), g.Users, "dave", nil, ""); err != nil {
 				t.Fatal(err)
 			}
 			if c.busy {
@@ -93,8 +95,8 @@ func TestAttempts(t *testing.T) {
 			if _, verified, dummies := g.hasher.Calls(); verified != 1 || dummies != c.dummies {
 				t.Errorf("%d hashes, %d of them for nobody, want 1, %d", verified, dummies, c.dummies)
 			}
-			want := []login.Attempt{{NameTried: c.name, Client: client, Device: s.Device, Reason: c.want}}
-			if diff := cmp.Diff(want, g.journal.attempts, cmpopts.EquateComparable(client.IP), cmpopts.IgnoreFields(login.Attempt{}, "User")); diff != "" {
+			want := []attempt{{NameTried: safetext.Bound(c.name, activity.MaxName), Client: client, Device: s.Device, Reason: c.want}}
+			if diff := cmp.Diff(want, g.journal.attempts, cmpopts.EquateComparable(client.IP), cmpopts.IgnoreFields(attempt{}, "User")); diff != "" {
 				t.Errorf("journal -want +got:\n%s", diff)
 			}
 			if known := g.journal.attempts[0].User != (uuid.UUID{}); known != c.known {
@@ -185,10 +187,7 @@ func TestAccountChangesDuringSignIn(t *testing.T) {
 	g := newGate(t, noLimit)
 	u := g.user(t, "alice")
 	hasher := &changing{Passwords: g.hasher, once: func() { g.disable(t, u, true) }}
-	service, err := login.Open(t.Context(), login.Options{
-		Store: g.store, Users: g.Users, Devices: g.Devices, Passwords: hasher, Tokens: g.tokens,
-		Config: noLimit, Now: g.clock.Now, Rand: newRandomness(3), Journal: g.journal,
-	})
+	service, err := login.Open(t.Context(), g.with(hasher))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,10 +237,7 @@ func TestPasswordChangesDuringSignIn(t *testing.T) {
 		changed := strings.Replace(string(e.Value), u.PasswordHash, other, 1)
 		dbtest.MustPut(t, g.store, e.Key, changed)
 	}}
-	service, err := login.Open(t.Context(), login.Options{
-		Store: g.store, Users: g.Users, Devices: g.Devices, Passwords: hasher, Tokens: g.tokens,
-		Config: noLimit, Now: g.clock.Now, Rand: newRandomness(3), Journal: g.journal,
-	})
+	service, err := login.Open(t.Context(), g.with(hasher))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,4 +247,55 @@ func TestPasswordChangesDuringSignIn(t *testing.T) {
 	if a := g.journal.attempts; len(a) != 1 || a[0].Reason != login.WrongPassword {
 		t.Errorf("journal = %+v, want wrong_password", a)
 	}
+}
+
+// A hash of another cost than the current one is replaced by the right password, and by nothing else.
+func TestHashIsComputedAnew(t *testing.T) {
+	g := newGate(t, noLimit)
+	u := g.user(t, "alice")
+	old := strings.Replace(u.PasswordHash, "m=8,", "m=16,", 1)
+	hasher := &verbatim{Passwords: g.hasher, old: old, now: u.PasswordHash}
+	o := g.with(hasher)
+	o.Config.Weak = func(phc string) bool { return phc == old }
+	service, err := login.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := func() string {
+		now, err := g.Users.ByID(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.PasswordHash
+	}
+	e, err := g.store.Get(t.Context(), "u/"+u.ID.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dbtest.MustPut(t, g.store, e.Key, strings.Replace(string(e.Value), u.PasswordHash, old, 1))
+	try := func(password string) error {
+		_, err := service.SignIn(t.Context(), login.SignIn{Name: "alice", Password: password, Client: client})
+		return err
+	}
+	if err := try("wrong"); !errors.Is(err, login.ErrNoActiveAccount) || stored() != old {
+		t.Errorf("a wrong password: %v", err)
+	}
+	for range 2 {
+		if err := try(secret); err != nil || stored() != u.PasswordHash {
+			t.Errorf("the right password: %v, the hash is still the old one: %v", err, stored() == old)
+		}
+	}
+}
+
+// verbatim takes the old hash for the current one.
+type verbatim struct {
+	login.Passwords
+	old, now string
+}
+
+func (v *verbatim) Verify(ctx context.Context, password, phc string) (bool, error) {
+	if phc == v.old {
+		phc = v.now
+	}
+	return v.Passwords.Verify(ctx, password, phc)
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/device"
 )
@@ -45,9 +47,16 @@ type Users struct {
 	Store db.Store
 	Now   func() time.Time
 	Rand  io.Reader
+	// Activity takes the events of what happens to accounts.
+	Activity *activity.Log
 	// EncodeHeader is how the gate writes a name into a header; it bounds what a name may measure.
 	EncodeHeader func(string) string
 }
+
+// adminKey marks an enabled admin, so that the last one is found without reading every account.
+func adminKey(id uuid.UUID) string { return adminPrefix + id.String() }
+
+const adminPrefix = "m/admin/"
 
 func userKey(id uuid.UUID) string { return "u/" + id.String() }
 
@@ -77,6 +86,16 @@ func (u User) rowWrite() db.Write {
 	return db.Put(device.UserRowKey(u.ID), row.Encode())
 }
 
+// enabledAdmin reports whether the account may administrate.
+func (u User) enabledAdmin() bool { return !u.Disabled && slices.Contains(u.Roles, AdminRole) }
+
+func (u User) adminWrite() db.Write {
+	if u.enabledAdmin() {
+		return db.Put(adminKey(u.ID), []byte(u.Name))
+	}
+	return db.Delete(adminKey(u.ID))
+}
+
 // raise ends every device of the user: those that signed in before are of a lower generation from now on.
 func (u *User) raise(why device.EndReason, now time.Time) {
 	u.Generation++
@@ -96,7 +115,7 @@ func (us *Users) Check(name string, roles []string) error {
 }
 
 // Create makes an account. Errors: *InvalidError, ErrUserExists, and the store's.
-func (us *Users) Create(ctx context.Context, name string, roles []string, passwordHash string) (User, error) {
+func (us *Users) Create(ctx context.Context, by activity.By, name string, roles []string, passwordHash string) (User, error) {
 	if err := us.Check(name, roles); err != nil {
 		return User{}, err
 	}
@@ -109,14 +128,10 @@ func (us *Users) Create(ctx context.Context, name string, roles []string, passwo
 		return User{}, fmt.Errorf("making an id: %w", err)
 	}
 	u := User{ID: id, Name: name, Roles: roles, Generation: 1, PasswordHash: passwordHash, CreatedAt: us.now()}
-	_, err = us.Store.Commit(ctx, db.Txn{
-		If: []db.Condition{db.Absent(nameKey(name)), db.Absent(userKey(id))},
-		Writes: []db.Write{
-			db.Put(nameKey(name), []byte(id.String())),
-			db.Put(userKey(id), u.encode()),
-			u.rowWrite(),
-		},
-	})
+	_, err = us.Activity.Commit(ctx, u.txn(db.Txn{
+		If:     []db.Condition{db.Absent(nameKey(name)), db.Absent(userKey(id))},
+		Writes: []db.Write{db.Put(nameKey(name), []byte(id.String()))},
+	}), u.event(by, UserCreated))
 	if errors.Is(err, db.ErrConflict) {
 		return User{}, ErrUserExists
 	}
@@ -132,18 +147,33 @@ func (us *Users) ByName(ctx context.Context, name string) (User, error) {
 }
 
 func (us *Users) byName(ctx context.Context, name string) (User, db.Entry, error) {
-	e, err := us.Store.Get(ctx, nameKey(name))
-	if errors.Is(err, db.ErrNotFound) {
-		return User{}, db.Entry{}, ErrNoUser
-	}
+	id, err := us.idOf(ctx, nameKey(name))
 	if err != nil {
 		return User{}, db.Entry{}, err
 	}
+	return us.byID(ctx, id)
+}
+
+// idOf returns the id of the user that a name's key leads to, or the zero id.
+func (us *Users) idOf(ctx context.Context, key string) (uuid.UUID, error) {
+	e, err := us.Store.Get(ctx, key)
+	if errors.Is(err, db.ErrNotFound) {
+		return uuid.UUID{}, nil
+	}
+	if err != nil {
+		return uuid.UUID{}, err
+	}
 	id, err := uuid.ParseBytes(e.Value)
 	if err != nil {
-		return User{}, db.Entry{}, fmt.Errorf("the record %q cannot be read: %w", e.Key, err)
+		return uuid.UUID{}, fmt.Errorf("the record %q cannot be read: %w", e.Key, err)
 	}
-	return us.byID(ctx, id)
+	return id, nil
+}
+
+// Exists reports whether a user has a name of this hash (see NameHash).
+func (us *Users) Exists(ctx context.Context, nameHash string) (bool, error) {
+	id, err := us.idOf(ctx, namePrefix+nameHash)
+	return id != uuid.UUID{}, err
 }
 
 // ByID returns the account, or ErrNoUser.
@@ -181,22 +211,23 @@ func (us *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]User, 
 	return users, nil
 }
 
-// change reads an account, lets edit change it and name more conditions and writes, and has commit write
-// all of it with the account's row; again when somebody else changed the account, or what commit works
-// on, meanwhile. It writes also where nothing changed: whoever has just written the same may not be
+// change reads an account, lets edit change it and name more conditions, writes and events, and has commit
+// write all of it with the account's row; again when somebody else changed the account, or what commit
+// works on, meanwhile. It writes also where nothing changed: whoever has just written the same may not be
 // answered yet, and checks know it only then.
-func (us *Users) change(ctx context.Context, id uuid.UUID, edit func(*User) (db.Txn, error), commit func(User, db.Txn) error) (User, error) {
+func (us *Users) change(ctx context.Context, id uuid.UUID,
+	edit func(*User) (db.Txn, []activity.Event, error), commit func(User, db.Txn, []activity.Event) error) (User, error) {
 	for range maxRetries {
 		u, e, err := us.byID(ctx, id)
 		if err != nil {
 			return User{}, err
 		}
-		more, err := edit(&u)
+		more, events, err := edit(&u)
 		if err != nil {
 			return User{}, err
 		}
 		txn := u.txn(db.Txn{If: append([]db.Condition{db.Unchanged(e)}, more.If...), Writes: more.Writes})
-		if err := commit(u, txn); !errors.Is(err, db.ErrConflict) {
+		if err := commit(u, txn, events); !errors.Is(err, db.ErrConflict) {
 			return u, err
 		}
 	}
@@ -205,25 +236,14 @@ func (us *Users) change(ctx context.Context, id uuid.UUID, edit func(*User) (db.
 
 // txn writes the account and its row beside more.
 func (u User) txn(more db.Txn) db.Txn {
-	return db.Txn{If: more.If, Writes: append([]db.Write{db.Put(userKey(u.ID), u.encode()), u.rowWrite()}, more.Writes...)}
+	own := []db.Write{db.Put(userKey(u.ID), u.encode()), u.rowWrite(), u.adminWrite()}
+	return db.Txn{If: more.If, Writes: append(own, more.Writes...)}
 }
 
 // commit writes a changed account as it is.
-func (us *Users) commit(ctx context.Context) func(User, db.Txn) error {
-	return func(_ User, txn db.Txn) error {
-		_, err := us.Store.Commit(ctx, txn)
+func (us *Users) commit(ctx context.Context) func(User, db.Txn, []activity.Event) error {
+	return func(_ User, txn db.Txn, events []activity.Event) error {
+		_, err := us.Activity.Commit(ctx, txn, events...)
 		return err
 	}
-}
-
-// SetDisabled disables or enables an account. Disabling ends every device of the user, in one write;
-// enabling brings none back.
-func (us *Users) SetDisabled(ctx context.Context, id uuid.UUID, disabled bool) (User, error) {
-	return us.change(ctx, id, func(u *User) (db.Txn, error) {
-		if disabled && !u.Disabled {
-			u.raise(device.InactiveAccount, us.now())
-		}
-		u.Disabled = disabled
-		return db.Txn{}, nil
-	}, us.commit(ctx))
 }

@@ -47,7 +47,7 @@ func TestCreateAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 16)
 	for i := range errs {
-		wg.Go(func() { _, errs[i] = g.Users.Create(t.Context(), []string{"alice", "ALICE"}[i%2], nil, "") })
+		wg.Go(func() { _, errs[i] = create(t.Context(), g.Users, []string{"alice", "ALICE"}[i%2], nil, "") })
 	}
 	wg.Wait()
 	made := 0
@@ -113,7 +113,7 @@ func TestDisableAndEnable(t *testing.T) {
 	g.want(t, u, c, reason.OK)
 	g.clock.Advance(keep)
 	g.want(t, u, a, reason.DeviceNotRecognized)
-	if _, err := g.Users.SetDisabled(t.Context(), uuid.New(), true); !errors.Is(err, login.ErrNoUser) {
+	if _, err := g.SetDisabled(t.Context(), uuid.New(), true); !errors.Is(err, login.ErrNoUser) {
 		t.Errorf("SetDisabled of nobody = %v, want ErrNoUser", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestDisableWaitsForTheOther(t *testing.T) {
 	u := g.user(t, "alice")
 	g.disable(t, u, true)
 	g.store.FailCommits(db.ErrUnavailable, false)
-	if _, err := g.Users.SetDisabled(t.Context(), u.ID, true); !errors.Is(err, db.ErrUnavailable) {
+	if _, err := g.SetDisabled(t.Context(), u.ID, true); !errors.Is(err, db.ErrUnavailable) {
 		t.Errorf("SetDisabled = %v, want it to ask the store", err)
 	}
 }
@@ -168,8 +168,15 @@ func TestDisableLosesARace(t *testing.T) {
 	u := g.user(t, "alice")
 	var s login.Session
 	users := *g.Users
-	users.Store = &meanwhile{g.store, func() { s = g.signIn(t, "alice") }}
-	got, err := users.SetDisabled(t.Context(), u.ID, true)
+	users.Activity = newLog(&meanwhile{g.store, func() { s = g.signIn(t, "alice") }}, g.clock, newRandomness(2), nil)
+	options := g.with(g.hasher)
+	options.Users = &users
+	service, err := login.Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	got, err := service.UpdateUser(t.Context(), operator, u.ID, login.Update{Disabled: &yes})
 	if err != nil || !got.Disabled || got.LastSignInAt.IsZero() {
 		t.Errorf("SetDisabled = %+v, %v, want the sign-in kept", got, err)
 	}

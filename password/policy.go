@@ -47,15 +47,18 @@ func tooLong() error {
 	return &PolicyError{fmt.Sprintf("The password is too long: the maximum is %d characters.", MaxLength)}
 }
 
-// Policy is what a new password must meet. It asks for length only, no mixture of characters and no
-// regular change, which NIST SP 800-63B-4 forbids to ask for.
+// Policy is what a new password must meet: length, and that it is none of those that are tried first.
+// It asks for no mixture of characters and no regular change, which NIST SP 800-63B-4 forbids to ask
+// for.
 type Policy struct {
 	MinLength int // code points; 0 or less is DefaultMinLength
 }
 
-// Check returns nil for a password that may be set, else a *PolicyError. It is for new passwords: an
-// old one signs in also after the minimum was raised.
-func (p Policy) Check(password string) error {
+// Check returns nil for a password that may be set, else a *PolicyError. The password must be none of
+// the texts that somebody would think of for this account, such as the name of its user and of the
+// service, nor little more than one. It is for new passwords: an old one signs in also after the
+// minimum was raised.
+func (p Policy) Check(password string, about ...string) error {
 	minimum := p.MinLength
 	if minimum <= 0 {
 		minimum = DefaultMinLength
@@ -69,5 +72,5 @@ func (p Policy) Check(password string) error {
 			"A password that is the only proof of who signs in has to be long: NIST SP 800-63B-4 asks for at least %d.",
 			minimum, DefaultMinLength)}
 	}
-	return nil
+	return guessable(normal, about)
 }

@@ -1,6 +1,7 @@
 package place_test
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
-	"go4.org/netipx"
 
 	"devicegate/place"
 )
@@ -131,7 +131,11 @@ func mmdb(t testing.TB, o mmdbwriter.Options, content networks) []byte {
 		t.Fatal(err)
 	}
 	for network, value := range content {
-		if err := tree.Insert(netipx.PrefixIPNet(netip.MustParsePrefix(network)), value); err != nil {
+		_, ipNet, err := net.ParseCIDR(network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.Insert(ipNet, value); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -282,7 +282,8 @@ func TestLargestAnswer(t *testing.T) {
 	must(t, answered)
 }
 
-// TestSlowProvider sends the header and then nothing: the timeout is for the answer in all.
+// TestSlowProvider sends the header and then nothing: the timeout is for the answer in all. (A busy machine can run into
+// it before.)
 func TestSlowProvider(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "{")
@@ -291,12 +292,13 @@ func TestSlowProvider(t *testing.T) {
 	})
 	f, _, notes := mustOpen(t, place.Options{HTTPURL: s, HTTPTimeout: time.Millisecond})
 	f.Ask(inBerlin, never(t))
-	if n := must(t, notes); n.err == nil || !strings.Contains(n.err.Error(), "deadline exceeded") {
+	if n := must(t, notes); n.err == nil || !strings.Contains(n.err.Error(), "deadline exceeded") && !strings.Contains(n.err.Error(), "timeout") {
 		t.Errorf("noted %s", n)
 	}
 }
 
-// TestDownAndUpAgain follows one provider through a failure, 429 for an hour, and its return.
+// TestDownAndUpAgain follows one provider through a failure, 429 for an hour, and its return. Each ask is about an address
+// of its own: the note comes a moment before the failed ask is over, and another about the same address would join it.
 func TestDownAndUpAgain(t *testing.T) {
 	status := make(chan int, 1)
 	var asked atomic.Int32
@@ -307,10 +309,15 @@ func TestDownAndUpAgain(t *testing.T) {
 		answerBerlin(w, r)
 	})
 	f, c, notes := mustOpen(t, place.Options{HTTPURL: s, HTTPTimeout: patience})
+	asks := 0
+	ask := func(then func(place.Place)) {
+		asks++
+		f.Ask(nth(asks), then)
+	}
 	fails := func(code int) {
 		t.Helper()
 		status <- code
-		f.Ask(inBerlin, never(t))
+		ask(never(t))
 		if n := must(t, notes); !strings.Contains(n.err.Error(), fmt.Sprint(code)) {
 			t.Errorf("noted %s", n)
 		}
@@ -318,9 +325,9 @@ func TestDownAndUpAgain(t *testing.T) {
 	quiet := func(d time.Duration) {
 		t.Helper()
 		before := asked.Load()
-		f.Ask(inBerlin, never(t))
+		ask(never(t))
 		c.Move(d - 1)
-		f.Ask(inBerlin, never(t))
+		ask(never(t))
 		c.Move(1)
 		if got := asked.Load(); got != before {
 			t.Errorf("asked %d times during the pause", got-before)
@@ -333,7 +340,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	quiet(time.Hour)
 	status <- 200
 	answered := make(chan place.Place)
-	f.Ask(inBerlin, func(p place.Place) { answered <- p })
+	ask(func(p place.Place) { answered <- p })
 	if got := must(t, answered); got != berlin {
 		t.Errorf("told %+v", got)
 	}

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,7 +17,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"devicegate/clientaddr"
-	"devicegate/device"
 	"devicegate/envoy"
 	"devicegate/problem"
 	"devicegate/reason"
@@ -142,28 +140,14 @@ func (s *Server) housekeeping(ctx context.Context) {
 		case <-s.index.Urgent():
 			s.flush(ctx)
 		case <-minute.C:
-			s.sweep(ctx)
+			s.sweepAccounts(ctx)
 		}
 	}
 }
 
 func (s *Server) flush(ctx context.Context) {
-	err := s.login.Devices.Flush(ctx, func(user, dev uuid.UUID) { s.journal.Ended(user, dev, device.IPChanged) })
-	if err != nil {
-		s.log.Warn().Err(err).Msg("writing when devices were last seen")
-	}
-}
-
-func (s *Server) sweep(ctx context.Context) {
-	for ctx.Err() == nil {
-		n, err := s.login.Devices.Forget(ctx, sweepBatch)
-		if err != nil {
-			s.log.Warn().Err(err).Msg("sweeping ended devices")
-			return
-		}
-		if n == 0 {
-			return
-		}
+	if err := s.login.Devices.Flush(ctx); err != nil {
+		s.lost("writing when devices were last seen", err)
 	}
 }
 

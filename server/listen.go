@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,17 +19,18 @@ var umask sync.Mutex
 
 // listen takes the address of one listener and logs where it is. It returns nil for one that is off.
 func (s *Server) listen(name string, address config.Address) (net.Listener, error) {
+	key := strings.TrimSuffix(name, ".address") + ".address"
 	if address.Off() {
 		return nil, nil
 	}
 	if address.Network == "unix" {
 		if err := removeStale(address.Addr); err != nil {
-			return nil, fmt.Errorf("%s.address: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", key, err)
 		}
 	}
 	l, err := net.Listen(address.Network, address.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s.address: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	s.listening(name, l, address)
 	return l, nil

@@ -16,6 +16,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
+	"devicegate/activity"
 	"devicegate/envoy"
 	"devicegate/forwardauth"
 )
@@ -60,6 +61,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		return nil
 	})
 	g.Go(func() error { s.housekeeping(end.watched); return nil })
+	g.Go(func() error { s.count(end.watched); return nil })
+	g.Go(func() error { s.places.Run(end.watched); return nil })
 	return g.Wait()
 }
 
@@ -120,7 +123,12 @@ func (s *Server) serveAll(end *ending, g *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	s.serveHTTP(end, g, "admin", admin, s.Admin())
+	s.serveHTTP(end, g, "admin", admin, s.Admin(activity.BySocket))
+	remote, err := s.listen("admin.address", s.config.Admin.Address)
+	if err != nil {
+		return err
+	}
+	s.serveHTTP(end, g, "admin.address", remote, s.RemoteAdmin())
 	operations, err := s.listen("operations", s.config.Operations.Address)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc/health"
 
+	"devicegate/activity"
 	"devicegate/api"
 	"devicegate/authz"
 	"devicegate/clientaddr"
@@ -22,8 +23,10 @@ import (
 	"devicegate/db/bolt"
 	"devicegate/device"
 	"devicegate/journal"
+	"devicegate/lockout"
 	"devicegate/login"
 	"devicegate/password"
+	"devicegate/place"
 	"devicegate/reason"
 	"devicegate/token"
 )
@@ -38,6 +41,10 @@ type Server struct {
 	index    *device.Index
 	keys     *token.Keyring
 	verifier *token.Verifier
+	users    *login.Users
+	activity *activity.Log
+	lockout  *lockout.Counters
+	places   *place.Finder
 	login    *login.Service
 	authz    *authz.Authorizer
 	journal  *journal.Journal
@@ -96,6 +103,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.journal = journal.New(s.log, s.config.Log.AllowedSample, s.registry)
 	s.index = device.NewIndex(s.keep(), s.ipChange())
 	s.registerMetrics()
+	if err := s.openAccounts(); err != nil {
+		return err
+	}
 	if err := s.openLogin(ctx); err != nil {
 		return err
 	}
@@ -164,16 +174,18 @@ func (s *Server) openLogin(ctx context.Context) error {
 	t, d := s.config.Tokens, s.config.Devices
 	s.login, err = login.Open(ctx, login.Options{
 		Store:     s.store,
-		Users:     &login.Users{Store: s.store, Now: s.now, Rand: rand.Reader, EncodeHeader: authz.EncodeValue},
+		Users:     s.users,
 		Devices:   s.devices(),
 		Passwords: s.hasher,
 		Tokens:    issuing{issuer: issuer, lifetime: t.AccessLifetime},
 		Config: login.Config{
 			RefreshLifetime: t.RefreshLifetime, MaxLifetime: d.MaxLifetime,
 			RefreshRotation: t.RefreshRotation, RefreshGrace: t.RefreshGrace, ReuseKnown: d.ReuseKnownDevice,
-			Limits: device.Limits{Max: d.MaxDevices, ByRole: d.MaxDevicesByRole, Hard: d.HardLimit, On: onLimit[d.OnLimit]},
+			Limits:     device.Limits{Max: d.MaxDevices, ByRole: d.MaxDevicesByRole, Hard: d.HardLimit, On: onLimit[d.OnLimit]},
+			Weak:       func(phc string) bool { return password.NeedsRehash(phc, s.hashParams()) },
+			SignInRate: login.Rate{Count: s.config.API.SignInRate.Count, Per: s.config.API.SignInRate.Per},
 		},
-		Now: s.now, Rand: rand.Reader, Journal: s.journal,
+		Now: s.now, Rand: rand.Reader, Activity: s.activity, Lockout: s.lockout, Places: s.places, Lost: s.lost,
 	})
 	return err
 }
@@ -187,7 +199,7 @@ var onLimit = map[string]device.OnLimit{
 func (s *Server) devices() *device.Registry {
 	d := s.config.Devices
 	return &device.Registry{
-		Store: s.store, Index: s.index, Now: s.now, Keep: s.keep(),
+		Store: s.store, Index: s.index, Now: s.now, Keep: s.keep(), Activity: s.activity,
 		Rules: device.Rules{
 			AllowDelete: d.AllowDelete, AllowUpdate: d.AllowUpdate,
 			DeleteDelay: d.DeleteDelay, UpdateDelay: d.UpdateDelay, SeniorityDelay: d.SeniorityDelay,
@@ -269,16 +281,21 @@ func (s *Server) Ready() error {
 // API returns the handler of the API's listener.
 func (s *Server) API() http.Handler { return api.New(s.apiOptions(s.config.API.BasePath)) }
 
-// Admin returns the handler of the admin socket.
-func (s *Server) Admin() http.Handler { return api.NewAdmin(s.apiOptions("")) }
+// Admin returns the handler of the admin socket, which does everything in the name of actor (activity.BySocket
+// or activity.ByFile).
+func (s *Server) Admin(actor string) http.Handler { return api.NewAdmin(s.apiOptions(""), actor) }
+
+// RemoteAdmin returns the handler of admin.address.
+func (s *Server) RemoteAdmin() http.Handler { return api.NewRemoteAdmin(s.apiOptions("")) }
 
 func (s *Server) apiOptions(base string) api.Options {
 	policy := password.Policy{MinLength: s.config.Passwords.MinLength}
 	return api.Options{
 		Login: s.login, Tokens: s.verifier, Devices: s.index, JWKS: s.keys.JWKS,
 		Trusted: clientaddr.Trusted(s.config.TrustedProxies), BasePath: base, Now: s.now, Log: s.log,
-		Passwords: s.hasher, CheckPassword: policy.Check,
-		MakePassword: func() (string, error) { return password.Generate(rand.Reader) },
+		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher,
+		CheckPassword: func(name, password string) error { return policy.Check(password, name, "devicegate") },
+		MakePassword:  func() (string, error) { return password.Generate(rand.Reader) },
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"devicegate/activity"
 	"devicegate/authz"
 	"devicegate/db/dbtest"
 	"devicegate/device"
@@ -65,6 +66,9 @@ type maker struct {
 	keys     *token.Keyring
 }
 
+// operator is who makes and ends them.
+var operator = activity.By{Actor: activity.BySocket}
+
 func config() token.Config {
 	return token.Config{Issuer: "devicegate", Audience: "devicegate", AccessLifetime: lifetime, Leeway: 5 * time.Second}
 }
@@ -82,10 +86,11 @@ func NewWorld(tb testing.TB) *World {
 	must(tb, err)
 	// The feed ends with the test's store; ended too early it would answer store_unavailable.
 	must(tb, w.index.Follow(tb.Context(), store, func(error) {}))
+	log := activity.Open(activity.Options{Store: store, Now: clock, Rand: rand.Reader})
 	m := maker{
 		tb: tb, keys: keys,
-		users:    &login.Users{Store: store, Now: clock, Rand: rand.Reader, EncodeHeader: authz.EncodeValue},
-		registry: &device.Registry{Store: store, Index: w.index, Now: clock, Keep: keep},
+		users:    &login.Users{Store: store, Now: clock, Rand: rand.Reader, Activity: log, EncodeHeader: authz.EncodeValue},
+		registry: &device.Registry{Store: store, Index: w.index, Now: clock, Keep: keep, Activity: log},
 	}
 	m.people(w)
 	m.tokens(w)
@@ -116,12 +121,13 @@ func longest() (name string, roles []string) {
 
 func (m maker) person(name, encoded string, roles ...string) Person {
 	m.tb.Helper()
-	u, err := m.users.Create(m.tb.Context(), name, roles, "")
+	u, err := m.users.Create(m.tb.Context(), operator, name, roles, "")
 	must(m.tb, err)
-	rec, _, err := m.registry.Add(m.tb.Context(), device.New{
+	rec, err := m.registry.Add(m.tb.Context(), device.New{
 		UID: uuid.New(), User: u.ID, Generation: u.Generation,
 		Expires: func(signedIn time.Time) time.Time { return signedIn.Add(30 * 24 * time.Hour) },
-		Issue:   func(uuid.UUID, uint32) ([]byte, error) { return make([]byte, 32), nil },
+		Issue:   func(uuid.UUID, uint32) ([]byte, []byte, error) { return make([]byte, 32), nil, nil },
+		Event:   func(device.Record) activity.Event { return operator.Event(activity.SignIn, login.SignedIn) },
 	}, device.Limit{Count: 10}, noGuard)
 	must(m.tb, err)
 	p := Person{User: u, Device: rec.UID, Encoded: encoded}
@@ -131,12 +137,14 @@ func (m maker) person(name, encoded string, roles ...string) Person {
 
 func (m maker) end(p Person, why device.EndReason) {
 	m.tb.Helper()
-	must(m.tb, m.registry.End(m.tb.Context(), p.User.ID, p.Device, why))
+	must(m.tb, m.registry.End(m.tb.Context(), p.User.ID, p.Device, device.Cause{Why: why, By: operator}))
 }
 
 func (m maker) disable(p Person) {
 	m.tb.Helper()
-	_, err := m.users.SetDisabled(m.tb.Context(), p.User.ID, true)
+	yes := true
+	service := login.Service{Users: m.users, Devices: m.registry}
+	_, err := service.UpdateUser(m.tb.Context(), operator, p.User.ID, login.Update{Disabled: &yes})
 	must(m.tb, err)
 }
 

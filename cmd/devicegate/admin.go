@@ -8,13 +8,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"syscall"
 
 	"github.com/rs/zerolog"
 
+	"devicegate/activity"
 	"devicegate/config"
 	"devicegate/db/bolt"
 	"devicegate/password"
@@ -42,23 +46,33 @@ func dialing(address config.Address) http.RoundTripper {
 
 // openAdmin connects to the running service, or opens the file.
 func openAdmin(ctx context.Context, cfg *config.Config) (*admin, error) {
+	a, err := dialService(ctx, cfg)
+	if a != nil || err != nil {
+		return a, err
+	}
+	a, err = openFile(ctx, cfg)
+	if errors.Is(err, bolt.ErrInUse) {
+		return nil, fmt.Errorf("%s is in use by another process, but nobody answers on the admin socket %s: is admin.socket the one that the service was started with?", cfg.Store.Path, cfg.AdminSocket())
+	}
+	return a, err
+}
+
+// dialService connects to the running service; nil where nothing listens.
+func dialService(ctx context.Context, cfg *config.Config) (*admin, error) {
 	socket := config.Address{Network: "unix", Addr: cfg.AdminSocket()}
 	if err := ownSocket(socket.Addr); err != nil {
 		return nil, err
 	}
-	conn, err := net.Dial(socket.Network, socket.Addr)
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, socket.Network, socket.Addr)
 	if err == nil {
 		_ = conn.Close()
 		return &admin{client: &http.Client{Transport: dialing(socket)}, close: func() error { return nil }}, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("the admin socket %s cannot be opened: %w", socket.Addr, err)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, nil
 	}
-	a, err := openFile(ctx, cfg)
-	if errors.Is(err, bolt.ErrInUse) {
-		return nil, fmt.Errorf("%s is in use by another process, but nobody answers on the admin socket %s: is admin.socket the one that the service was started with?", cfg.Store.Path, socket.Addr)
-	}
-	return a, err
+	return nil, fmt.Errorf("the admin socket %s cannot be opened: %w", socket.Addr, err)
 }
 
 // openFile works on the closed file.
@@ -72,7 +86,7 @@ func openFile(ctx context.Context, cfg *config.Config) (*admin, error) {
 	if err := s.Fill(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &admin{client: &http.Client{Transport: inProcess{s.Admin()}}, close: s.Close}, nil
+	return &admin{client: &http.Client{Transport: inProcess{s.Admin(activity.ByFile)}}, close: s.Close}, nil
 }
 
 // inProcess answers requests with a handler of this process.
@@ -99,6 +113,45 @@ func (e *answerError) Error() string {
 		}
 	}
 	return text
+}
+
+// orNo turns the refusal of what does not exist into the answer no, with this text.
+func orNo(err error, format string, args ...any) error {
+	var refusal *answerError
+	if errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
+		return &noError{fmt.Sprintf(format, args...)}
+	}
+	return err
+}
+
+// maxPage is how much the administration answers at once.
+const maxPage = 500
+
+// eachPage reads a listing page by page, up to limit results (0: all), until each returns false.
+func eachPage[T any](ctx context.Context, a *admin, path string, query url.Values, limit int, each func([]T) (bool, error)) error {
+	if query = maps.Clone(query); query == nil {
+		query = url.Values{}
+	}
+	for left := limit; ; {
+		n := maxPage
+		if limit > 0 {
+			n = min(n, left)
+		}
+		query.Set("limit", strconv.Itoa(n))
+		var page struct {
+			Results []T
+			Next    *string
+		}
+		if err := a.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+			return err
+		}
+		left -= len(page.Results)
+		more, err := each(page.Results)
+		if err != nil || !more || page.Next == nil || limit > 0 && left <= 0 {
+			return err
+		}
+		query.Set("cursor", *page.Next)
+	}
 }
 
 // call sends body (nil for none) as JSON and reads the answer into out (nil for none).

@@ -7,6 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
@@ -24,6 +27,8 @@ type cli struct {
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	now            func() time.Time
+	completionTime time.Duration // that one completion may take
 
 	configFile string
 	output     string
@@ -37,8 +42,12 @@ func (c *cli) root() *cobra.Command {
 		Long: `devicegate answers Traefik, nginx and Envoy whether a request may pass: from the bearer token and
 from the device that the token was issued to. Delete a device and its next request is refused.
 
-Try it:            devicegate demo
-Put it to work:    devicegate user add alice && devicegate serve`,
+Exit codes: 0 done, 1 it failed, 2 usage or configuration, 3 the answer is no (such as: there is none).`,
+		Example: `  # Try it:
+  devicegate demo
+
+  # Put it to work:
+  devicegate user add alice && devicegate serve`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          args(cobra.ArbitraryArgs),
@@ -59,13 +68,14 @@ Put it to work:    devicegate user add alice && devicegate serve`,
 		},
 	}
 	root.PersistentFlags().StringVarP(&c.configFile, "config", "c", "", "configuration `FILE` (else DEVICEGATE_CONFIG, else "+etcConfig+", else the defaults)")
-	root.PersistentFlags().StringVarP(&c.output, "output", "o", "table", "`FORM` of what is printed: table or json")
+	root.PersistentFlags().StringVarP(&c.output, "output", "o", "table", "`FORM` of what is printed: table or json (one object, or one a line)")
 	root.PersistentFlags().StringVar(&c.logLevel, "log-level", "", "trace, debug, info, warn or error")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(c.demo(), c.serve(), c.user(), c.device(), c.configCommand(), c.healthcheck(), c.version())
+	root.AddCommand(c.demo(), c.serve(), c.user(), c.device(), c.activity(), c.lockout(), c.configCommand(), c.healthcheck(), c.version())
 	c.own(root)
+	c.completions(root)
 	return root
 }
 
@@ -146,5 +156,30 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// printJSON prints one object on one line.
-func (c *cli) printJSON(v any) error { return json.NewEncoder(c.stdout).Encode(v) }
+// printJSON prints one object on one line. What does not print is escaped: a terminal could obey it.
+func (c *cli) printJSON(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = c.stdout.Write(append(escapeUnseen(b), '\n'))
+	return err
+}
+
+// escapeUnseen escapes what encoding/json leaves as it is though it does not print, such as the control
+// characters from U+0080 on and those that turn the reading direction. All of them stand in strings.
+func escapeUnseen(text []byte) []byte {
+	out := make([]byte, 0, len(text)+1)
+	for _, r := range string(text) {
+		switch {
+		case unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}

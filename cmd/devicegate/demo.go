@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"devicegate/activity"
 	"devicegate/api"
 	"devicegate/config"
 	"devicegate/password"
@@ -32,6 +33,8 @@ func (c *cli) demo() *cobra.Command {
 		Short: "See the point of it in a minute: needs nothing, keeps nothing",
 		Long: `Start a throw-away gate with one user, who may have one device, and a small application behind it. Three
 commands to try are printed. Everything is gone when it ends.`,
+		Example: `  devicegate demo
+  devicegate demo --listen 127.0.0.1:9000`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runDemo(cmd.Context(), listen) },
 	}
@@ -77,7 +80,7 @@ func (c *cli) openDemo(ctx context.Context, dir string) (*server.Server, error) 
 	if err := s.Fill(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	a := &admin{client: &http.Client{Transport: inProcess{s.Admin()}}}
+	a := &admin{client: &http.Client{Transport: inProcess{s.Admin(activity.ByFile)}}}
 	secret := demoPassword
 	err = a.call(ctx, http.MethodPost, "/admin/users", api.NewUser{Name: demoUser, Password: &secret}, nil)
 	if err != nil {

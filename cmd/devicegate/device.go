@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"devicegate/api"
-	"devicegate/config"
 )
 
 func (c *cli) device() *cobra.Command {
@@ -19,124 +21,142 @@ func (c *cli) device() *cobra.Command {
 		Short: "Look after devices",
 		Long: `Look after devices: through the admin socket of the running service, or, where nothing listens there,
 on the closed file.`,
+		Example: `  devicegate device list --user alice
+  devicegate device revoke a1000b35-9ca4-42e7-acca-8ee2b9eb3fea`,
 		Args: args(cobra.ArbitraryArgs),
 		RunE: helpOnly,
 	}
-	cmd.AddCommand(c.deviceSweep())
+	cmd.AddCommand(c.deviceList(), c.deviceShow(), c.deviceRevoke(), c.deviceRights(), c.deviceSweep())
 	return cmd
 }
 
-// swept is what a sweep prints as JSON.
-type swept struct {
-	Count  int  `json:"swept_count"`
-	DryRun bool `json:"dry_run"`
-}
-
-func (c *cli) deviceSweep() *cobra.Command {
-	var (
-		olderThan string
-		dryRun    bool
-	)
+func (c *cli) deviceList() *cobra.Command {
+	var user string
 	cmd := &cobra.Command{
-		Use:   "sweep",
-		Short: "End the devices that were not used for a while",
-		Long: `End the devices that were not used for a while: by no check, no refresh and no sign-in. The running
-service ends by itself those whose time is over; this ends them earlier.`,
-		Example: `  devicegate device sweep --older-than 90d --dry-run
-  devicegate device sweep`,
+		Use:   "list",
+		Short: "List the devices of a user, or of all",
+		Example: `  devicegate device list
+  devicegate device list --user alice -o json`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			age, err := sweepAge(olderThan)
-			if err != nil {
-				return err
+			list := listing[api.UserDevice]{c, c.table("DEVICE", "USER", "NAME", "LAST SEEN", "FROM", "SIGNED IN"), deviceRow}
+			if !cmd.Flags().Changed("user") {
+				return c.withAdmin(cmd.Context(), func(a *admin) error {
+					return list.print(cmd.Context(), a, "/admin/devices", nil, 0)
+				})
 			}
-			return c.withAdmin(cmd.Context(), func(a *admin) error {
-				done, err := sweep(cmd.Context(), a, age, dryRun, c.progress())
-				if err != nil {
+			return c.onUser(cmd.Context(), user, func(a *admin, u api.User) error {
+				var devices []api.UserDevice
+				if err := a.call(cmd.Context(), http.MethodGet, "/admin/users/"+u.Id+"/devices", nil, &devices); err != nil {
+					return orNo(err, "there is no user %q", user)
+				}
+				if err := list.page(devices); err != nil {
 					return err
 				}
-				return c.printSwept(done, olderThan)
+				return list.end()
 			})
 		},
 	}
-	cmd.Flags().StringVar(&olderThan, "older-than", "30d", "`DURATION` without use, as in the configuration: 12h, 30d")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only count")
+	cmd.Flags().StringVar(&user, "user", "", "only those of `NAME`, newest first")
 	return cmd
 }
 
-func sweepAge(text string) (time.Duration, error) {
-	age, err := config.ParseDuration(text)
-	switch {
-	case err != nil:
-		return 0, &usageError{fmt.Sprintf("--older-than: %v", err)}
-	case age%time.Second != 0:
-		return 0, &usageError{fmt.Sprintf("--older-than %s: it counts in whole seconds", text)}
-	}
-	return age, nil
+func deviceRow(d api.UserDevice) []cell {
+	return plainCells(d.DeviceUid, d.UserName, short(d.Name), when(d.LastSeen), from(d.LastIp, lastPlace(d)), when(d.CreatedAt))
 }
 
-// sweep goes through all users, a page a call, and tells show how many devices it has found so far.
-func sweep(ctx context.Context, a *admin, age time.Duration, dryRun bool, show *progress) (swept, error) {
-	done := swept{DryRun: dryRun}
-	defer show.end()
-	for body := (api.DeviceSweep{OlderThanSeconds: int(age / time.Second), DryRun: &dryRun}); ; {
-		var page api.DeviceSweepResult
-		if err := a.call(ctx, http.MethodPost, "/admin/devices/sweep", body, &page); err != nil {
-			return done, fmt.Errorf("after %s: %w", devices(done.Count), err)
-		}
-		done.Count += page.SweptCount
-		if page.Next == nil {
-			return done, nil
-		}
-		show.say(devices(done.Count) + " so far")
-		body.Cursor = page.Next
+// lastPlace is the place of the sign-in, where that is also where the device was last used from.
+func lastPlace(d api.UserDevice) string {
+	if d.LastIp != d.IpAddress {
+		return ""
+	}
+	return placeOf(d)
+}
+
+func placeOf(d api.UserDevice) string { return place(deref(d.City), deref(d.Region), deref(d.Country)) }
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+// when shows a moment, to the second.
+func when(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+// place names a place by its narrowest known part, and its country.
+func place(city, region, country string) string {
+	narrow := city
+	if narrow == "" {
+		narrow = region
+	}
+	if narrow != "" && country != "" {
+		return narrow + ", " + country
+	}
+	return narrow + country
+}
+
+// from shows an address and its place, as far as they are known.
+func from(ip, place string) string {
+	if place == "" {
+		return ip
+	}
+	return strings.TrimSpace(ip + " (" + place + ")")
+}
+
+func (c *cli) deviceShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show UID",
+		Short: "Show one device",
+		Example: `  devicegate device show a1000b35-9ca4-42e7-acca-8ee2b9eb3fea
+  devicegate device show a1000b35-9ca4-42e7-acca-8ee2b9eb3fea -o json`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, uids []string) error {
+			return c.onDevice(cmd.Context(), uids[0], func(_ *admin, d api.UserDevice) error {
+				if c.output == "json" {
+					return c.printJSON(d)
+				}
+				return showDevice(c.stdout, d)
+			})
+		},
 	}
 }
 
-func (c *cli) printSwept(done swept, olderThan string) error {
-	if c.output == "json" {
-		return c.printJSON(done)
+func showDevice(to io.Writer, d api.UserDevice) error {
+	var text strings.Builder
+	for _, line := range [][2]string{
+		{"device", d.DeviceUid},
+		{"user", d.UserName + " (" + d.UserId + ")"},
+		{"name", d.Name},
+		{"user agent", d.UserAgent},
+		{"last seen", when(d.LastSeen)},
+		{"last from", d.LastIp},
+		{"signed in", when(d.CreatedAt)},
+		{"signed in from", from(d.IpAddress, placeOf(d))},
+		{"ends", when(d.ExpiresAt) + ", unless it refreshes before"},
+		{"rights", rightsInWords(d)},
+	} {
+		fmt.Fprintf(&text, "%-15s %s\n", line[0]+":", clean(line[1]))
 	}
-	form := "Ended %s not used for %s.\n"
-	if done.DryRun {
-		form = "Would end %s not used for %s.\n"
-	}
-	_, err := fmt.Fprintf(c.stdout, form, devices(done.Count), olderThan)
+	_, err := io.WriteString(to, text.String())
 	return err
 }
 
-func devices(n int) string {
-	if n == 1 {
-		return "1 device"
-	}
-	return fmt.Sprintf("%d devices", n)
+// onDevice finds a device, whosever it is, and does something to it.
+func (c *cli) onDevice(ctx context.Context, uid string, do func(*admin, api.UserDevice) error) error {
+	return c.withAdmin(ctx, func(a *admin) error {
+		if _, err := uuid.Parse(uid); err != nil { // it could lead to another path
+			return noDevice(uid)
+		}
+		var d api.UserDevice
+		if err := a.call(ctx, http.MethodGet, "/admin/devices/"+url.PathEscape(uid), nil, &d); err != nil {
+			return orNo(err, "%v", noDevice(uid))
+		}
+		return do(a, d)
+	})
 }
 
-// progress is one line on a terminal that is written over. On anything else, out is nil and it is silent.
-type progress struct {
-	out   io.Writer
-	shown bool
-}
-
-func (c *cli) progress() *progress {
-	if !isTerminal(c.stderr) {
-		return &progress{}
-	}
-	return &progress{out: c.stderr}
-}
-
-// clearLine returns to the start of the line and empties it.
-const clearLine = "\r\x1b[K"
-
-func (p *progress) say(text string) {
-	if p.out != nil {
-		p.shown = true
-		fmt.Fprint(p.out, clearLine+text)
-	}
-}
-
-func (p *progress) end() {
-	if p.shown {
-		fmt.Fprint(p.out, clearLine)
-	}
+func noDevice(uid string) error {
+	return &noError{fmt.Sprintf("there is no device %q; devicegate device list shows those there are", uid)}
 }

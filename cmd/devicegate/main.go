@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"devicegate/config"
 	"devicegate/password"
@@ -42,13 +43,18 @@ type noError struct{ text string }
 
 func (e *noError) Error() string { return e.text }
 
+func isNo(err error) bool {
+	var no *noError
+	return errors.As(err, &no)
+}
+
 // run executes one command line. The first SIGINT or SIGTERM ends it orderly, the second at once.
 func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	c := &cli{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now, completionTime: completionTime}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)

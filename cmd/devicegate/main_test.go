@@ -30,8 +30,12 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	testscript.Run(t, scriptParams("testdata"))
+}
+
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setUpScript,
@@ -44,7 +48,7 @@ func TestScripts(t *testing.T) {
 			"mode":      mode,
 			"unchanged": unchanged,
 		},
-	})
+	}
 }
 
 // setUpScript keeps scripts off the machine's own configuration and off its ports.

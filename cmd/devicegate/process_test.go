@@ -105,7 +105,10 @@ type gate struct {
 // startGate serves the store in dir and waits until it is ready.
 func startGate(t *testing.T, dir string) *gate {
 	t.Helper()
-	environ := []string{"DEVICEGATE_CONFIG=" + filepath.Join(dir, "none.yaml"), "DEVICEGATE_LOG_ALLOWED_SAMPLE=1000"}
+	environ := []string{
+		"DEVICEGATE_CONFIG=" + filepath.Join(dir, "none.yaml"), "DEVICEGATE_LOG_ALLOWED_SAMPLE=1000",
+		"DEVICEGATE_API_SIGN_IN_RATE=100000/1s", // tests sign in more often than people
+	}
 	for _, listener := range []string{"OPERATIONS", "API", "CHECKS_HTTP", "CHECKS_GRPC"} {
 		environ = append(environ, "DEVICEGATE_"+listener+"_ADDRESS=127.0.0.1:0")
 	}

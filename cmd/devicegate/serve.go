@@ -33,6 +33,8 @@ func (c *cli) serve() *cobra.Command {
 		Long: `Run the gate until SIGINT or SIGTERM, which let requests under way finish.
 
 It logs "listening" for each listener, then "ready".`,
+		Example: `  devicegate serve
+  devicegate serve --config /etc/devicegate/devicegate.yaml --log-level debug`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load()
@@ -55,9 +57,10 @@ It logs "listening" for each listener, then "ready".`,
 
 func (c *cli) version() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  args(cobra.NoArgs),
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  devicegate version -o json",
+		Args:    args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			if c.output == "json" {
 				return c.printJSON(map[string]string{"version": versionWord()})
@@ -69,7 +72,7 @@ func (c *cli) version() *cobra.Command {
 }
 
 func (c *cli) configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check the configuration", Args: args(cobra.NoArgs), RunE: helpOnly}
+	cmd := &cobra.Command{Use: "config", Short: "Check the configuration", Example: "  devicegate config check", Args: args(cobra.NoArgs), RunE: helpOnly}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Say everything that is wrong with the configuration",
@@ -111,7 +114,9 @@ func (c *cli) healthcheck() *cobra.Command {
 		Use:   "healthcheck",
 		Short: "Ask the running service whether it is ready",
 		Long:  "Ask /readyz at operations.address. Exit code 0: ready, 3: not ready, 1: nobody answers.",
-		Args:  args(cobra.NoArgs),
+		Example: `  devicegate healthcheck
+  until devicegate healthcheck; do sleep 1; done`,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load()
 			if err != nil {

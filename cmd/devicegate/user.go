@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,10 +19,13 @@ func (c *cli) user() *cobra.Command {
 		Short: "Make and look after accounts",
 		Long: `Make and look after accounts: through the admin socket of the running service, or, where nothing
 listens there, on the closed file.`,
+		Example: `  devicegate user add alice
+  devicegate user list`,
 		Args: args(cobra.ArbitraryArgs),
 		RunE: helpOnly,
 	}
 	cmd.AddCommand(c.userAdd(), c.userList(), c.userShow(), c.userRole(), c.userPassword(),
+		c.userPasswordReset(), c.userDelete(),
 		c.userSwitch("disable", "Disable an account and end all its devices", true),
 		c.userSwitch("enable", "Enable an account again; ended devices do not come back", false))
 	return cmd
@@ -88,7 +90,7 @@ func (c *cli) printCreated(u api.CreatedUser) error {
 		}
 		return c.printJSON(out)
 	}
-	_, err := fmt.Fprintf(c.stdout, "Made the account %s (%s).\n", u.Name, u.Id)
+	_, err := fmt.Fprintf(c.stdout, "Made the account %s (%s).\n", clean(u.Name), u.Id)
 	if u.Password != nil && err == nil {
 		_, err = fmt.Fprintf(c.stdout, "Its password, shown this once: %s\n", *u.Password)
 	}
@@ -99,46 +101,24 @@ func (c *cli) userList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts, oldest first",
-		Args:  args(cobra.NoArgs),
+		Example: `  devicegate user list
+  devicegate user list -o json`,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withAdmin(cmd.Context(), func(a *admin) error { return c.printUsers(cmd.Context(), a) })
 		},
 	}
 }
 
-// printUsers prints page after page, so that many accounts need little memory.
 func (c *cli) printUsers(ctx context.Context, a *admin) error {
-	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	if c.output == "table" {
-		fmt.Fprintln(table, "NAME\tROLES\tSTATE\tLAST SIGN-IN\tID")
-	}
-	for cursor := ""; ; {
-		var page api.UserPage
-		path := "/admin/users?limit=500"
-		if cursor != "" {
-			path += "&cursor=" + url.QueryEscape(cursor)
-		}
-		if err := a.call(ctx, http.MethodGet, path, nil, &page); err != nil {
-			return err
-		}
-		for _, u := range page.Results {
-			if err := c.printUser(table, u); err != nil {
-				return err
-			}
-		}
-		if page.Next == nil {
-			return table.Flush()
-		}
-		cursor = *page.Next
-	}
+	list := listing[api.User]{c, c.table("NAME", "ROLES", "STATE", "LAST SIGN-IN", "ID"), userRow}
+	return list.print(ctx, a, "/admin/users", nil, 0)
 }
 
-func (c *cli) printUser(table *tabwriter.Writer, u api.User) error {
-	if c.output == "json" {
-		return c.printJSON(u)
-	}
-	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", u.Name, strings.Join(u.Roles, ","), state(u), lastSignIn(u), u.Id)
-	return err
+func userRow(u api.User) []cell {
+	row := plainCells(u.Name, strings.Join(u.Roles, ","), state(u), lastSignIn(u), u.Id)
+	row[2].bad = u.Disabled
+	return row
 }
 
 func state(u api.User) string {
@@ -159,7 +139,10 @@ func (c *cli) userShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show one account",
-		Args:  args(cobra.ExactArgs(1)),
+		Long:  "Show one account, found by any spelling of its name.",
+		Example: `  devicegate user show alice
+  devicegate user show alice -o json`,
+		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return c.withAdmin(cmd.Context(), func(a *admin) error {
 				u, err := findUser(cmd.Context(), a, names[0])
@@ -177,7 +160,7 @@ func (c *cli) showUser(u api.User) error {
 		return c.printJSON(u)
 	}
 	_, err := fmt.Fprintf(c.stdout, "name:          %s\nid:            %s\nroles:         %s\nstate:         %s\ncreated:       %s\nlast sign-in:  %s\n",
-		u.Name, u.Id, strings.Join(u.Roles, ", "), state(u), u.CreatedAt.Format(time.RFC3339), lastSignIn(u))
+		clean(u.Name), u.Id, strings.Join(u.Roles, ", "), state(u), u.CreatedAt.Format(time.RFC3339), lastSignIn(u))
 	return err
 }
 
@@ -193,11 +176,12 @@ func findUser(ctx context.Context, a *admin, name string) (api.User, error) {
 	return page.Results[0], nil
 }
 
-func (c *cli) userSwitch(word, short string, disabled bool) *cobra.Command {
+func (c *cli) userSwitch(word, what string, disabled bool) *cobra.Command {
 	return &cobra.Command{
-		Use:   word + " NAME",
-		Short: short,
-		Args:  args(cobra.ExactArgs(1)),
+		Use:     word + " NAME",
+		Short:   what,
+		Example: "  devicegate user " + word + " alice",
+		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return c.changeUser(cmd.Context(), names[0],
 				func(api.User) api.UserUpdate { return api.UserUpdate{Disabled: &disabled} },
@@ -205,7 +189,7 @@ func (c *cli) userSwitch(word, short string, disabled bool) *cobra.Command {
 					if c.output == "json" {
 						return c.printJSON(u)
 					}
-					_, err := fmt.Fprintf(c.stdout, "The account %s is %s.\n", u.Name, state(u))
+					_, err := fmt.Fprintf(c.stdout, "The account %s is %s.\n", clean(u.Name), state(u))
 					return err
 				})
 		},

@@ -35,7 +35,7 @@ many devices it may have, the least recently used of them end.`,
 				if c.output == "json" {
 					return c.printJSON(u)
 				}
-				_, err := fmt.Fprintf(c.stdout, "The account %s has %s.\n", u.Name, rolesInWords(u.Roles))
+				_, err := fmt.Fprintf(c.stdout, "The account %s has %s.\n", clean(u.Name), rolesInWords(u.Roles))
 				return err
 			})
 		},
@@ -122,7 +122,7 @@ func (c *cli) printPassword(u api.User, next *string, made bool) error {
 		}
 		return c.printJSON(out)
 	}
-	_, err := fmt.Fprintf(c.stdout, "The account %s has a new password; all its devices have ended.\n", u.Name)
+	_, err := fmt.Fprintf(c.stdout, "The account %s has a new password; all its devices have ended.\n", clean(u.Name))
 	if made && err == nil {
 		_, err = fmt.Fprintf(c.stdout, "Its password, shown this once: %s\n", *next)
 	}
@@ -131,14 +131,14 @@ func (c *cli) printPassword(u api.User, next *string, made bool) error {
 
 // changeUser finds an account by any spelling of its name, makes the change, and prints what came of it.
 func (c *cli) changeUser(ctx context.Context, name string, change func(api.User) api.UserUpdate, print func(api.User) error) error {
-	return c.withAdmin(ctx, func(a *admin) error {
-		u, err := findUser(ctx, a, name)
-		if err != nil {
+	return c.onUser(ctx, name, func(a *admin, before api.User) error {
+		var after api.User
+		if err := a.call(ctx, http.MethodPatch, "/admin/users/"+before.Id, change(before), &after); err != nil {
+			return orNo(err, "there is no user %q", name)
+		}
+		if err := print(after); err != nil {
 			return err
 		}
-		if err := a.call(ctx, http.MethodPatch, "/admin/users/"+u.Id, change(u), &u); err != nil {
-			return err
-		}
-		return print(u)
+		return c.warnWithoutAdmin(ctx, a, before, after)
 	})
 }
