@@ -1,6 +1,7 @@
 // Command bench measures the gate beside servers of the same transport that do nothing, in one run and
 // on one machine: checks over gRPC and HTTP, the check's latency beside people who sign in, and how soon
-// a removed device is refused.
+// a removed device is refused. With -timing it measures instead whether the time of a refused sign-in
+// tells who has an account.
 //
 // It guarantees that every answer is looked at (a gate that answers wrongly is not fast), that all
 // traffic stays on loopback, that a run is bounded in time, and that every process it starts has ended
@@ -43,19 +44,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	quick := flags.Bool("quick", false, "a short run that shows that everything works; its numbers say little")
+	timing := flags.Bool("timing", false, "measure whether the time of a refused sign-in tells who has an account, instead of the checks")
 	output := flags.String("o", "table", "`FORM` of the report: table or json")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *output != "table" && *output != "json" || flags.NArg() > 0 {
-		return errors.New("usage: bench [-quick] [-o table|json]")
-	}
-	p := fullPlan
-	if *quick {
-		p = quickPlan
+		return errors.New("usage: bench [-quick] [-timing] [-o table|json]")
 	}
 	debug.SetGCPercent(clientGC)
-	report, err := measure(ctx, p, progress)
+	report, err := measured(ctx, *timing, *quick, progress)
 	if err != nil {
 		return err
 	}
@@ -63,6 +61,20 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return json.NewEncoder(out).Encode(report)
 	}
 	return report.print(out)
+}
+
+// printer is a report that people can read.
+type printer interface{ print(io.Writer) error }
+
+func measured(ctx context.Context, timing, quick bool, progress io.Writer) (printer, error) {
+	checks, attempts := fullPlan, fullTiming
+	if quick {
+		checks, attempts = quickPlan, quickTiming
+	}
+	if timing {
+		return measureTiming(ctx, attempts, progress)
+	}
+	return measure(ctx, checks, progress)
 }
 
 // clientGC keeps the collector of this process, which is the client, out of the latencies.
