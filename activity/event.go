@@ -74,6 +74,9 @@ const (
 	ByService    = "service"
 )
 
+// ByAnAdmin is what users are told of an admin: that it was one.
+const ByAnAdmin = "admin"
+
 // ByDevice returns the actor of what a device does to others of its user, or to itself.
 func ByDevice(device uuid.UUID) string { return "device:" + device.String() }
 

@@ -24,7 +24,7 @@ func (s *server) listOwnActivity(ctx context.Context, c echo.Context, caller dev
 func ownEvent(e activity.Event) activity.Event {
 	switch {
 	case strings.HasPrefix(e.Actor, activity.ByAdmin("")), e.Actor == activity.BySocket, e.Actor == activity.ByFile:
-		e.Actor, e.IP, e.UserAgent = string(activity.Admin), netip.Addr{}, ""
+		e.Actor, e.IP, e.UserAgent = activity.ByAnAdmin, netip.Addr{}, ""
 	}
 	return e
 }
@@ -95,8 +95,11 @@ func (s *server) activityQuery(ctx context.Context, query url.Values) (q activit
 	if q.Until, err = timeParam(query, "until"); err != nil {
 		return q, err
 	}
-	if user := query.Get("user"); user != "" {
-		id, err := s.userParam(ctx, user)
+	if query.Get("user") == "" && query.Has("user") {
+		return q, invalid("", "The query parameter user must be the id or the name of a user.")
+	}
+	if query.Has("user") {
+		id, err := s.userParam(ctx, query.Get("user"))
 		if err != nil {
 			return q, err
 		}

@@ -36,7 +36,7 @@ var acts = []struct {
 	{"PATCH /admin/users/:id", `{"disabled":true}`, []string{"NAME user_disabled IP WHO", "inactive_account IP WHO"}},
 	{"PATCH /admin/users/:id", `{"password":"` + secret2 + `"}`, []string{"password_changed IP WHO", "password_changed IP WHO"}},
 	{"PATCH /admin/users/:id", `{"roles":["staff"],"disabled":true,"password":"` + secret2 + `"}`, []string{
-		"NAME roles_changed IP WHO", "password_changed IP WHO", "password_changed IP WHO", "NAME user_disabled IP WHO", "inactive_account IP WHO"}},
+		"NAME roles_changed IP WHO", "password_changed IP WHO", "NAME user_disabled IP WHO", "inactive_account IP WHO"}},
 	{"DELETE /admin/users/:id", "", []string{"NAME user_deleted IP WHO", "revoked_by_admin IP WHO"}},
 	{"POST /admin/users/:id/password-reset", "", []string{"NAME password_reset IP WHO"}},
 	{"DELETE /admin/users/:id/devices", "", []string{"revoked_by_admin IP WHO"}},

@@ -78,10 +78,25 @@ func TestUsersThatCannotBeMade(t *testing.T) {
 		t.Errorf("%d hashes were computed for accounts that are refused", got-hashes)
 	}
 	a := g.refused(400, "invalid", call{method: "POST", path: "/admin/users", body: object("name", "bob", "password", "fourteen chars")})
-	for _, part := range []string{"15", "passwords.min_length", "only proof"} {
+	for _, part := range []string{"15", "several words", "only proof"} {
 		if !strings.Contains(string(a.body), part) {
 			t.Errorf("a short password is refused without %q: %s", part, a.body)
 		}
+	}
+}
+
+// TestNamesWithWhatNobodySees: an account that looks like another's would be taken for it.
+func TestNamesWithWhatNobodySees(t *testing.T) {
+	g := start(t)
+	g.addUser("alice")
+	for _, r := range "\u200b\ufe0f\u034f\u3164\u115f\uffa0\u180b\u2800\U000e0100\u17b4\u2065\ufff9\u180e\ue000" {
+		for _, name := range []string{"alice" + string(r), "al" + string(r) + "ice", string(r) + "bob"} {
+			a := g.refused(400, "invalid", call{method: "POST", path: "/admin/users", body: object("name", name, "password", secret)})
+			if want := fmt.Sprintf("%U", r); a.pointers() != "/name" || !strings.Contains(string(a.body), want) {
+				t.Errorf("%+q is refused with %s, want it to point to /name and to name %s", name, a.body, want)
+			}
+		}
+		g.want(200, signInOf("al"+string(r)+"ice", secret)) // which means the one that is seen
 	}
 }
 

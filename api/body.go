@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -107,6 +108,26 @@ func noBody(c echo.Context) error {
 	}
 	return nil
 }
+
+// receive reads the body, or as much of it as is ever looked at, so that what is decided next is decided now
+// and not when the request began: its sender can hold the body back for as long as a request may take.
+func receive(c echo.Context) {
+	r := c.Request()
+	if r.Body == nil || r.ContentLength == 0 {
+		return
+	}
+	raw, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	rest := io.Reader(r.Body)
+	if err != nil {
+		rest = brokenOff{err}
+	}
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(raw), rest))
+}
+
+// brokenOff is the rest of a body that broke off.
+type brokenOff struct{ err error }
+
+func (b brokenOff) Read([]byte) (int, error) { return 0, b.err }
 
 func readBody(c echo.Context) ([]byte, error) {
 	if err := checkMediaType(c); err != nil {

@@ -17,6 +17,8 @@ import (
 type admin struct {
 	activity.By
 	device uuid.UUID // that he does it from, where he has a token
+	// authority must hold when anything is written; nil for the socket.
+	authority login.Authority
 }
 
 // adminHandler is a call of the administration.
@@ -28,7 +30,11 @@ type entrance func(c echo.Context) (admin, error)
 // to leads through the entrance to a call.
 func (enter entrance) to(next adminHandler) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		by, err := enter(c)
+		if _, err := enter(c); err != nil {
+			return err
+		}
+		receive(c)
+		by, err := enter(c) // again: the body may have taken its time
 		if err != nil {
 			return err
 		}
@@ -38,7 +44,7 @@ func (enter entrance) to(next adminHandler) echo.HandlerFunc {
 				return err
 			}
 		}
-		return next(c.Request().Context(), c, by)
+		return next(login.Acting(c.Request().Context(), by.authority), c, by)
 	}
 }
 
@@ -59,5 +65,5 @@ func (s *server) adminByToken(c echo.Context) (admin, error) {
 	}
 	client := s.clientOf(c.Request())
 	by := activity.By{Actor: activity.ByAdmin(caller.Name), IP: client.IP, UserAgent: client.UserAgent}
-	return admin{By: by, device: caller.Device}, nil
+	return admin{By: by, device: caller.Device, authority: s.Login.AdminAuthority(caller)}, nil
 }

@@ -108,8 +108,9 @@ func transport(network, address string) http.RoundTripper {
 type call struct {
 	method, path, token, body string
 	header                    http.Header
-	chunked                   bool // the body without a Content-Length
-	remote                    bool // over admin.address, not the admin socket
+	chunked                   bool   // the body without a Content-Length
+	remote                    bool   // over admin.address, not the admin socket
+	meanwhile                 func() // what happens between the headers and the body
 }
 
 type answer struct {
@@ -135,6 +136,9 @@ func (g *gate) send(c call) answer {
 	if c.body != "" {
 		body = strings.NewReader(c.body)
 	}
+	if c.meanwhile != nil {
+		body = &heldBack{body, c.meanwhile}
+	}
 	if c.chunked {
 		body = struct{ io.Reader }{body}
 	}
@@ -151,6 +155,9 @@ func (g *gate) send(c call) answer {
 	}
 	if c.body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.meanwhile != nil && !c.chunked {
+		req.ContentLength = int64(len(c.body))
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

@@ -25,8 +25,8 @@ func (s *server) listLockouts(ctx context.Context, c echo.Context, _ admin) erro
 	if q.All = query.Get("all") == "true"; query.Has("all") && !q.All && query.Get("all") != "false" {
 		return invalid("", "The query parameter all must be true or false.")
 	}
-	if name := query.Get("user"); name != "" {
-		q.NameHash = login.NameHash(name)
+	if query.Has("user") { // also an empty name, which can be tried
+		q.NameHash = login.NameHash(query.Get("user"))
 	}
 	found, next, err := s.Lockout.List(ctx, q, query.Get("cursor"), limit)
 	if errors.Is(err, lockout.ErrNotFound) {

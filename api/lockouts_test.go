@@ -299,3 +299,26 @@ func TestThrottle(t *testing.T) {
 		t.Errorf("who was too fast has not failed, and is counted: %+v", got)
 	}
 }
+
+// TestClearedLockoutIsOfWhoseNameItIs: by what was counted, not by what is shown of it, which is cut and
+// without what does not print.
+func TestClearedLockoutIsOfWhoseNameItIs(t *testing.T) {
+	g := start(t)
+	alice := g.addUser("alice")
+	for name, want := range map[string]string{
+		"alice": alice, "ali\u200dce": alice, "ALICE \u202e": alice,
+		"alice" + strings.Repeat(" ", 600) + "x": "", "alice\x00x": "", "ali?ce": "", "nobody": "",
+	} {
+		g.fail(1, name, "203.0.113.7")
+		counters := g.lockouts("?all=true")
+		if len(counters) != 2 { // from there, and from everywhere
+			t.Errorf("%.20q has %+v", name, counters)
+		}
+		for _, l := range counters {
+			g.want(204, clearing(l.ID))
+			if e := g.events(allActivity("?reason=lockout_cleared"))[0]; e.User != want || e.Kind != "admin" {
+				t.Errorf("the cleared lockout of %.20q is an event of the user %q, want %q: %v", name, e.User, want, e)
+			}
+		}
+	}
+}

@@ -148,7 +148,11 @@ type handler func(ctx context.Context, c echo.Context, caller device.Subject) er
 // authenticated lets a call pass that carries a live access token: by the same rule as a check.
 func (s *server) authenticated(next handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		caller, err := s.caller(c)
+		if _, err := s.caller(c); err != nil {
+			return err
+		}
+		receive(c)
+		caller, err := s.caller(c) // again: the body may have taken its time
 		if err != nil {
 			return err
 		}

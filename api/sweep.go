@@ -41,7 +41,7 @@ func (s *server) sweepDevices(ctx context.Context, c echo.Context, by admin) err
 	}
 	result := DeviceSweepResult{}
 	for _, u := range users {
-		n, err := s.Login.SweepDevices(ctx, by.By, u.ID, cutoff, dryRun)
+		n, err := s.Login.SweepDevices(ctx, by.By, u.ID, cutoff, by.device, dryRun)
 		if err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ type Empty = map[string]interface{}
 
 // Event defines model for Event.
 type Event struct {
-	// Actor Who did it, where that is not the one who signs in: device:<uid>, admin:<name>, socket, file, reset_token or service.
+	// Actor Who did it, where that is not the one who signs in: device:<uid>, admin:<name>, socket, file, reset_token or service; in one's own history admin for all admins.
 	Actor string `json:"actor"`
 	City  string `json:"city"`
 
@@ -201,7 +201,7 @@ type Lockout struct {
 	// Name As it was tried last; it need not exist.
 	Name string `json:"name"`
 
-	// Network Empty: the name from everywhere, or the device.
+	// Network Empty: the name from everywhere, or from an address that is not known, or the device.
 	Network string `json:"network"`
 }
 

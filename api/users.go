@@ -40,7 +40,7 @@ func (s *server) createUser(ctx context.Context, c echo.Context, by admin) error
 	if err != nil {
 		return fmt.Errorf("%w: %w", login.ErrBusy, err)
 	}
-	u, err := s.Login.Users.Create(ctx, by.By, body.Name, roles, hash)
+	u, err := s.Login.CreateUser(ctx, by.By, body.Name, roles, hash)
 	if err != nil {
 		return userFault(err)
 	}
@@ -85,8 +85,8 @@ func (s *server) listUsers(ctx context.Context, c echo.Context, _ admin) error {
 	if err != nil {
 		return err
 	}
-	if name := c.QueryParam("name"); name != "" {
-		return s.listNamed(ctx, c, name)
+	if query := c.QueryParams(); query.Has("name") { // also an empty one, which is nobody's
+		return s.listNamed(ctx, c, query.Get("name"))
 	}
 	after, err := cursorID(c.QueryParam("cursor"))
 	if err != nil {

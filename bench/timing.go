@@ -65,6 +65,22 @@ func (g *guesser) name(kind, i int) string {
 	return fmt.Sprintf("%s-%d", []string{"nobody", "known", "ended"}[kind], i%g.plan.names)
 }
 
+// errBusy: the service had no room for the attempt, so it says nothing about names.
+var errBusy = errors.New("too many sign-ins at the moment")
+
+// maxBusy bounds how often one attempt is repeated for want of room.
+const maxBusy = 100
+
+// tryUntilAnswered repeats an attempt for which there was no room.
+func (g *guesser) tryUntilAnswered(ctx context.Context, kind, i int) (took time.Duration, err error) {
+	for range maxBusy {
+		if took, err = g.try(ctx, kind, i); !errors.Is(err, errBusy) {
+			break
+		}
+	}
+	return took, err
+}
+
 // try makes one attempt and demands the one answer that all of them get.
 func (g *guesser) try(ctx context.Context, kind, i int) (time.Duration, error) {
 	secret := "wrong " + password
@@ -85,7 +101,11 @@ func (g *guesser) try(ctx context.Context, kind, i int) (time.Duration, error) {
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	took := time.Since(begin)
-	if err == nil && resp.StatusCode != http.StatusUnauthorized {
+	switch {
+	case err != nil:
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		err = errBusy
+	case resp.StatusCode != http.StatusUnauthorized:
 		err = fmt.Errorf("a guess is answered %s: %s", resp.Status, answer)
 	}
 	return took, err
@@ -95,7 +115,7 @@ func (g *guesser) try(ctx context.Context, kind, i int) (time.Duration, error) {
 func (g *guesser) rounds(ctx context.Context, n, lane int) (took [kinds][]float64, err error) {
 	for i := range n {
 		for _, kind := range rand.Perm(kinds) {
-			d, err := g.try(ctx, kind, i+lane*n)
+			d, err := g.tryUntilAnswered(ctx, kind, i+lane*n)
 			if err != nil {
 				return took, err
 			}
@@ -165,6 +185,9 @@ func measureTiming(ctx context.Context, p timingPlan, progress io.Writer) (r tim
 	alone, err := g.rounds(ctx, p.alone, 0)
 	if err != nil {
 		return r, err
+	}
+	for _, row := range compare(0, alone) {
+		fmt.Fprintf(progress, "alone, %s: AUC %.3f\n", row.What, row.AUC)
 	}
 	beside, err := g.besides(ctx, people)
 	r.Machine, r.Rows = thisMachine(), append(compare(0, alone), compare(p.crowd, beside)...)

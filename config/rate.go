@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Rate is how often something may happen: Count times in each Per. The zero Rate allows nothing.
+// Rate is how often something may happen: Count times at once, and then one more each time a Count-th of Per
+// has passed. The zero Rate is none.
 type Rate struct {
 	Count int           // 1 to 1000000
 	Per   time.Duration // 1s to 1d

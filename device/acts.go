@@ -161,9 +161,9 @@ func (r *Registry) mayChangePassword(s set, actor Record) error {
 
 // KeepOnly ends every device of the caller's user but the caller's own in the transaction of guard, which
 // raises the user's generation to generation: one write ends them all, and the caller's device is taken
-// over into the new generation. It decides as MayChangePassword does, on the same state. Errors: as
-// there; db.ErrConflict when something changed meanwhile.
-func (r *Registry) KeepOnly(ctx context.Context, caller Subject, generation uint32, guard db.Txn, events ...activity.Event) error {
+// over into the new generation. Where others end, one event tells so. It decides as MayChangePassword does,
+// on the same state. Errors: as there; db.ErrConflict when something changed meanwhile.
+func (r *Registry) KeepOnly(ctx context.Context, caller Subject, generation uint32, guard db.Txn, cause Cause, events ...activity.Event) error {
 	s, actor, err := r.acting(ctx, caller)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (r *Registry) KeepOnly(ctx context.Context, caller Subject, generation uint
 	if err := r.mayChangePassword(s, actor); err != nil {
 		return err
 	}
-	_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, guard, r.takeOver(actor, generation)...), events...)
+	_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, guard, r.takeOver(actor, generation)...), s.ending(cause, caller.User, 1, events)...)
 	return err
 }
 
@@ -216,4 +216,17 @@ func (r *Registry) Override(ctx context.Context, user, target uuid.UUID, change 
 		_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, db.Txn{}, db.Put(deviceKey(next.User, next.UID), next.encode())), events...)
 		return next, err
 	})
+}
+
+// StillLives returns the condition that the caller's device goes on to live, unless all of its user's end at
+// once. Errors: ErrCallerGone, and the store's.
+func (r *Registry) StillLives(ctx context.Context, caller Subject) (db.Condition, error) {
+	rec, entry, err := r.get(ctx, caller.User, caller.Device)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && rec.Tokens != caller.Generation:
+		return db.Condition{}, ErrCallerGone
+	case err != nil:
+		return db.Condition{}, err
+	}
+	return db.Unchanged(entry), nil
 }

@@ -53,7 +53,7 @@ func TestSeniorityAndItsExemptions(t *testing.T) {
 	_, err := g.reg.Change(t.Context(), as(young), old.UID, device.Change{CanDeleteOthers: &yes})
 	wantRule(t, "Change", err, "device_too_new")
 	wantRule(t, "MayChangePassword", g.reg.MayChangePassword(t.Context(), as(young)), "device_too_new")
-	wantRule(t, "KeepOnly", g.reg.KeepOnly(t.Context(), as(young), 2, db.Txn{}), "device_too_new")
+	wantRule(t, "KeepOnly", g.reg.KeepOnly(t.Context(), as(young), 2, db.Txn{}, device.Cause{}), "device_too_new")
 	ended, kept, err := g.reg.EndOthers(t.Context(), as(young))
 	if ended != 0 || kept != 1 || err != nil {
 		t.Errorf("EndOthers = %d, %d kept, %v, want the old one kept", ended, kept, err)
@@ -106,7 +106,7 @@ func TestCallerGone(t *testing.T) {
 			_, _, all := g.reg.EndOthers(t.Context(), as(caller))
 			for act, err := range map[string]error{
 				"EndOther": g.reg.EndOther(t.Context(), as(caller), target.UID), "EndOthers": all, "Change": change,
-				"MayChangePassword": g.reg.MayChangePassword(t.Context(), as(caller)), "KeepOnly": g.reg.KeepOnly(t.Context(), as(caller), 2, db.Txn{}),
+				"MayChangePassword": g.reg.MayChangePassword(t.Context(), as(caller)), "KeepOnly": g.reg.KeepOnly(t.Context(), as(caller), 2, db.Txn{}, device.Cause{}),
 			} {
 				if !errors.Is(err, device.ErrCallerGone) {
 					t.Errorf("%s = %v, want ErrCallerGone", act, err)
@@ -219,7 +219,7 @@ func TestKeepOnly(t *testing.T) {
 	count := &counting{Store: g.store}
 	g.reg.through(count)
 	row := device.UserRow{Generation: 2, Ended: device.PasswordChanged, EndedAt: g.clock.Now(), Name: "someone"}
-	if err := g.reg.KeepOnly(t.Context(), as(mine), 2, db.Txn{Writes: []db.Write{db.Put(device.UserRowKey(user), row.Encode())}}); err != nil || count.n.Load() != 1 {
+	if err := g.reg.KeepOnly(t.Context(), as(mine), 2, db.Txn{Writes: []db.Write{db.Put(device.UserRowKey(user), row.Encode())}}, device.Cause{Why: device.PasswordChanged, By: olga}); err != nil || count.n.Load() != 1 {
 		t.Errorf("KeepOnly = %v with %d commits, want one", err, count.n.Load())
 	}
 	for _, rec := range others {

@@ -25,7 +25,7 @@ func TestEndAll(t *testing.T) {
 	other := g.add(t, g.user(t))
 	count := &counting{Store: g.store}
 	g.reg.through(count)
-	n, err := g.reg.EndAll(t.Context(), user, raising(g, user), endOfAll(recs, "revoked_by_admin")...)
+	n, err := g.reg.EndAll(t.Context(), user, raising(g, user), device.Cause{Why: device.RevokedByAdmin, By: olga})
 	if n != len(recs) || err != nil || count.n.Load() != 1 {
 		t.Errorf("EndAll = %d, %v, with %d commits, want %d with one", n, err, count.n.Load(), len(recs))
 	}
@@ -49,7 +49,7 @@ func TestEndAllOfNone(t *testing.T) {
 			told := len(g.reg.told())
 			count := &counting{Store: g.store}
 			g.reg.through(count)
-			n, err := g.reg.EndAll(t.Context(), user, raising(g, user), endOfAll([]device.Record{{User: user}}, "revoked_by_admin")...)
+			n, err := g.reg.EndAll(t.Context(), user, raising(g, user), device.Cause{Why: device.RevokedByAdmin, By: olga})
 			if n != 0 || err != nil || count.n.Load() != 0 || len(g.reg.told()) != told {
 				t.Errorf("EndAll = %d, %v, with %d commits and %d events, want none", n, err, count.n.Load(), len(g.reg.told())-told)
 			}
@@ -196,5 +196,40 @@ func TestPageFails(t *testing.T) {
 	reg := registry(g.store, device.NewIndex(keep, device.IPChange{}), g.clock)
 	if _, _, _, _, err := reg.Page(t.Context(), uuid.UUID{}, uuid.UUID{}, 10); !errors.Is(err, db.ErrUnavailable) {
 		t.Errorf("before the index is filled Page = %v, want ErrUnavailable", err)
+	}
+}
+
+// What is committed with the end of everything of a user tells of an end only where something ended, and a
+// password change on the only device tells of none.
+func TestNoEndOfNothing(t *testing.T) {
+	cause := device.Cause{Why: device.PasswordChanged, By: olga}
+	changed := olga.Event(activity.PasswordChanged, "password_changed")
+	for name, act := range map[string]func(*gate, device.Record) error{
+		"EndWith": func(g *gate, r device.Record) error {
+			g.end(t, r, device.Logout)
+			return g.reg.EndWith(t.Context(), r.User, raising(g, r.User), cause, changed)
+		},
+		"KeepOnly": func(g *gate, r device.Record) error {
+			return g.reg.KeepOnly(t.Context(), as(r), 2, raising(g, r.User), cause, changed)
+		},
+		"Drop": func(g *gate, r device.Record) error {
+			g.end(t, r, device.Logout)
+			return g.reg.Drop(t.Context(), r.User, db.Txn{Writes: []db.Write{db.Delete(device.UserRowKey(r.User))}}, cause, changed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			user := g.user(t)
+			if err := act(g, g.add(t, user)); err != nil {
+				t.Fatal(err)
+			}
+			told := g.reg.told()
+			if last := told[len(told)-1]; last.Kind != activity.PasswordChanged {
+				t.Errorf("told last: %+v", last)
+			}
+			if _, err := g.store.Get(t.Context(), device.ListKey(user)); name == "Drop" && !errors.Is(err, db.ErrNotFound) {
+				t.Errorf("the list: %v", err)
+			}
+		})
 	}
 }

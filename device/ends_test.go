@@ -103,23 +103,30 @@ var ways = []way{
 	{
 		name: "KeepOnly", have: 3, race: "refused",
 		act: func(ctx context.Context, g *gate, r []device.Record) error {
-			return g.reg.KeepOnly(ctx, as(r[0]), 2, raising(g, r[0].User), endOfAll(r, "password_changed")...)
+			return g.reg.KeepOnly(ctx, as(r[0]), 2, raising(g, r[0].User), device.Cause{Why: device.PasswordChanged, By: olga})
 		},
 		want: func(r []device.Record) []activity.Event { return endOfAll(r, "password_changed") },
 	},
 	{
 		name: "EndAll", have: 3, race: "refused",
 		act: func(ctx context.Context, g *gate, r []device.Record) error {
-			_, err := g.reg.EndAll(ctx, r[0].User, raising(g, r[0].User), endOfAll(r, "revoked_by_admin")...)
+			_, err := g.reg.EndAll(ctx, r[0].User, raising(g, r[0].User), device.Cause{Why: device.RevokedByAdmin, By: olga})
 			return err
 		},
 		want: func(r []device.Record) []activity.Event { return endOfAll(r, "revoked_by_admin") },
 	},
 	{
+		name: "EndWith", have: 3, race: "refused",
+		act: func(ctx context.Context, g *gate, r []device.Record) error {
+			return g.reg.EndWith(ctx, r[0].User, raising(g, r[0].User), device.Cause{Why: device.InactiveAccount, By: olga})
+		},
+		want: func(r []device.Record) []activity.Event { return endOfAll(r, "inactive_account") },
+	},
+	{
 		name: "Sweep", have: 2, race: "again",
 		before: func(g *gate, r []device.Record) { g.clock.Advance(time.Hour); g.check(r[1]) },
 		act: func(ctx context.Context, g *gate, r []device.Record) error {
-			_, err := g.reg.Registry.Sweep(ctx, r[0].User, g.clock.Now(), false, olga)
+			_, err := g.reg.Registry.Sweep(ctx, r[0].User, g.clock.Now(), uuid.UUID{}, false, olga)
 			return err
 		},
 		want: func(r []device.Record) []activity.Event { return ends("expired", olga, r[0]) },
@@ -479,7 +486,7 @@ func TestForgetTellsOnlyOfExpiry(t *testing.T) {
 	for name, over := range map[string]func(*gate, device.Record){
 		"ended": func(g *gate, r device.Record) { g.end(t, r, device.Logout) },
 		"ended with the user": func(g *gate, r device.Record) {
-			_, err := g.reg.EndAll(t.Context(), r.User, raising(g, r.User), endOfAll([]device.Record{r}, "revoked_by_admin")...)
+			_, err := g.reg.EndAll(t.Context(), r.User, raising(g, r.User), device.Cause{Why: device.RevokedByAdmin, By: olga})
 			if err != nil {
 				t.Fatal(err)
 			}

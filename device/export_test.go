@@ -118,3 +118,6 @@ func (x *Index) Noted() (n int) {
 
 // Words is how rules write a duration.
 func Words(d time.Duration) string { return words(d) }
+
+// ListKey is listKey.
+func ListKey(user uuid.UUID) string { return listKey(user) }

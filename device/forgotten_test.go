@@ -31,10 +31,10 @@ func TestForgottenMeanwhile(t *testing.T) {
 			return err
 		}, device.ErrNotFound},
 		"KeepOnly": {func(g *gate, r device.Record) error {
-			return g.reg.KeepOnly(t.Context(), as(r), 2, raising(g, r.User), endOfAll([]device.Record{r}, "password_changed")...)
+			return g.reg.KeepOnly(t.Context(), as(r), 2, raising(g, r.User), device.Cause{Why: device.PasswordChanged, By: olga})
 		}, db.ErrConflict},
 		"EndAll": {func(g *gate, r device.Record) error {
-			_, err := g.reg.EndAll(t.Context(), r.User, raising(g, r.User), endOfAll([]device.Record{r}, "revoked_by_admin")...)
+			_, err := g.reg.EndAll(t.Context(), r.User, raising(g, r.User), device.Cause{Why: device.RevokedByAdmin, By: olga})
 			return err
 		}, db.ErrConflict},
 		"Trim": {func(g *gate, r device.Record) error {

@@ -180,7 +180,7 @@ func (r *recorded) Trim(ctx context.Context, user uuid.UUID, limit device.Limit,
 }
 
 func (r *recorded) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
-	return r.Registry.Sweep(ctx, user, cutoff, dryRun, somebody)
+	return r.Registry.Sweep(ctx, user, cutoff, uuid.UUID{}, dryRun, somebody)
 }
 
 // newDevice is a sign-in without a proof. Its device lives for lifetime, its refresh token is of no use.

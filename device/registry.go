@@ -41,9 +41,6 @@ type Registry struct {
 	CanUpdateOthers, CanDeleteOthers bool
 }
 
-// ListKey returns the key of a user's device list, which goes with the user.
-func ListKey(user uuid.UUID) string { return listKey(user) }
-
 func listKey(user uuid.UUID) string           { return "l/" + user.String() }
 func devicePrefix(user uuid.UUID) string      { return "d/" + user.String() + "/" }
 func deviceKey(user, device uuid.UUID) string { return devicePrefix(user) + device.String() }
@@ -318,13 +315,46 @@ func (r *Registry) commitEnds(ctx context.Context, s set, guard db.Txn, recs []R
 // EndAll ends all devices of user in one write and with one event: guard raises the generation of the user.
 // It returns how many lived. Where none did, nothing is written. Errors: db.ErrConflict when something
 // changed meanwhile, and the store's.
-func (r *Registry) EndAll(ctx context.Context, user uuid.UUID, guard db.Txn, events ...activity.Event) (int, error) {
+func (r *Registry) EndAll(ctx context.Context, user uuid.UUID, guard db.Txn, cause Cause) (int, error) {
 	s, err := r.load(ctx, user)
 	if err != nil || len(s.live) == 0 {
 		return 0, err
 	}
-	_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, guard), events...)
-	return len(s.live), err
+	if _, err := r.Activity.Commit(ctx, s.txn(s.ordinal, guard), cause.Event(user, uuid.UUID{})); err != nil {
+		return 0, err
+	}
+	return len(s.live), nil
+}
+
+// EndWith commits guard, which raises the generation of user, and events; where devices of his end by that,
+// with one event for all of them. Errors: as EndAll.
+func (r *Registry) EndWith(ctx context.Context, user uuid.UUID, guard db.Txn, cause Cause, events ...activity.Event) error {
+	s, err := r.load(ctx, user)
+	if err != nil {
+		return err
+	}
+	_, err = r.Activity.Commit(ctx, s.txn(s.ordinal, guard), s.ending(cause, user, 0, events)...)
+	return err
+}
+
+// Drop is EndWith for a guard that removes the user: his device list goes with him.
+func (r *Registry) Drop(ctx context.Context, user uuid.UUID, guard db.Txn, cause Cause, events ...activity.Event) error {
+	s, err := r.load(ctx, user)
+	if err != nil {
+		return err
+	}
+	txn := s.txn(s.ordinal, guard)
+	txn.Writes[0] = db.Delete(s.list.Key) // instead of touching it
+	_, err = r.Activity.Commit(ctx, txn, s.ending(cause, user, 0, events)...)
+	return err
+}
+
+// ending adds the event of the end of all devices but stay, where there are any.
+func (s set) ending(cause Cause, user uuid.UUID, stay int, events []activity.Event) []activity.Event {
+	if len(s.live) <= stay {
+		return events
+	}
+	return append(events[:len(events):len(events)], cause.Event(user, uuid.UUID{}))
 }
 
 // retry runs attempt again while it loses against others. Each loss means that somebody else got on.

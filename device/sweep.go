@@ -30,10 +30,10 @@ func (r *Registry) Forget(ctx context.Context, limit int) (int, error) {
 	return removed, nil
 }
 
-// Sweep ends the live devices of user that were last used before cutoff, and returns how many those are;
-// with dryRun it only counts.
-func (r *Registry) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool, by activity.By) (int, error) {
-	stale := func(rec Record) bool { return r.seen(rec).Before(cutoff) }
+// Sweep ends the live devices of user that were last used before cutoff, but not the device but (an admin's
+// who sweeps; zero for none), and returns how many those are; with dryRun it only counts.
+func (r *Registry) Sweep(ctx context.Context, user uuid.UUID, cutoff time.Time, but uuid.UUID, dryRun bool, by activity.By) (int, error) {
+	stale := func(rec Record) bool { return rec.UID != but && r.seen(rec).Before(cutoff) }
 	if !dryRun {
 		return r.EndWhere(ctx, user, Cause{Expired, by}, stale)
 	}

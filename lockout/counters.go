@@ -78,5 +78,5 @@ func again(try func() error) (err error) {
 			return err
 		}
 	}
-	return fmt.Errorf("given up after %d tries: %w", maxTries, err)
+	return fmt.Errorf("gave up after %d tries: %w", maxTries, db.ErrUnavailable)
 }

@@ -12,9 +12,13 @@ import (
 	"devicegate/db"
 )
 
+// Unreadable is shown for the name of a counter whose record is damaged.
+const Unreadable = "(damaged record)"
+
 // Lockout is one counter, to be shown.
 type Lockout struct {
 	ID          string // one segment of a URL
+	NameHash    string // of the name that is counted
 	Name        string // as it was sent last; at most 600 bytes that print
 	Network     string // empty: from everywhere, from an unknown address, or of a device
 	Device      uuid.UUID
@@ -48,11 +52,15 @@ func (c *Counters) List(ctx context.Context, q Query, after string, limit int) (
 	now, wanted := c.now(), plainPrefix(q.Network)
 	for i, e := range page {
 		of, r, err := decodeEntry(e)
-		if err != nil {
+		l := c.lockout(of, r, now)
+		if of == (counter{}) {
 			return nil, "", err
 		}
-		l := c.lockout(of, r, now)
-		if (q.All || !l.LockedUntil.IsZero()) && !c.o.forgotten(r, now) && (!q.Network.IsValid() || of.network().Overlaps(wanted)) {
+		if err != nil {
+			l = unreadable(of)
+		}
+		counts := err != nil || (q.All || !l.LockedUntil.IsZero()) && !c.o.forgotten(r, now)
+		if counts && (!q.Network.IsValid() || of.network().Overlaps(wanted)) {
 			found = append(found, l)
 		}
 		if more := i+1 < len(page) || len(page) == maxScan; more && (len(found) >= limit || i+1 == len(page)) {
@@ -60,6 +68,12 @@ func (c *Counters) List(ctx context.Context, q Query, after string, limit int) (
 		}
 	}
 	return found, "", nil
+}
+
+// unreadable is a counter whose record cannot be read: every attempt that needs it is refused, so it is
+// shown as one that locks, to be cleared.
+func unreadable(of counter) Lockout {
+	return Lockout{ID: of.id(), NameHash: of.nameHash(), Name: Unreadable, Network: of.networkText(), Device: of.device()}
 }
 
 // bounds returns the range of keys that a query looks at.
@@ -84,7 +98,7 @@ func bounds(q Query, after string) (from, to string, err error) {
 
 func (c *Counters) lockout(of counter, r record, now time.Time) Lockout {
 	return Lockout{
-		ID: of.id(), Name: r.Name, Network: of.networkText(), Device: of.device(),
+		ID: of.id(), NameHash: of.nameHash(), Name: r.Name, Network: of.networkText(), Device: of.device(),
 		Failures: r.Failures, LastFailure: r.LastFailure, LockedUntil: c.o.lockedUntil(r, now),
 	}
 }
@@ -104,11 +118,14 @@ func (c *Counters) Get(ctx context.Context, id string) (Lockout, error) {
 		return Lockout{}, fmt.Errorf("reading a counter: %w", err)
 	}
 	_, r, err := decodeEntry(e)
-	return c.lockout(of, r, c.now()), err
+	if err != nil {
+		return unreadable(of), nil
+	}
+	return c.lockout(of, r, c.now()), nil
 }
 
 // Clear removes one counter: commit is called with the condition and the write, to be committed with
-// whatever else tells of it, and again while it returns db.ErrConflict, at most 100 times. A counter that does not
+// whatever else tells of it, and again while it returns db.ErrConflict; after 100 times that is db.ErrUnavailable. A counter that does not
 // exist, and an id that is none, are ErrNotFound.
 func (c *Counters) Clear(ctx context.Context, id string, commit func(context.Context, db.Txn) error) error {
 	of, ok := parseID(id)

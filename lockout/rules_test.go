@@ -46,7 +46,7 @@ func restart(b *bench) { b.restart() }
 
 func sweep(b *bench) {
 	b.t.Helper()
-	if _, err := b.Sweep(b.t.Context(), 1000); err != nil {
+	if _, _, err := b.Sweep(b.t.Context(), 1000); err != nil {
 		b.t.Fatalf("sweep: %v", err)
 	}
 }

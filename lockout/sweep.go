@@ -11,27 +11,27 @@ import (
 )
 
 // Sweep removes counters whose window is over, and returns how many. It looks at up to limit counters, going
-// on where the last call stopped and starting anew behind the last one, so it is called from time to time.
+// on where the last call stopped; more says that it has not seen all of them since it began anew.
 //
 // A record of the future, left by a clock that was set back, is moved to now with its lock, so that it
 // comes to an end. Records that cannot be read are passed over, and the first of them is the error.
-func (c *Counters) Sweep(ctx context.Context, limit int) (removed int, err error) {
+func (c *Counters) Sweep(ctx context.Context, limit int) (removed int, more bool, err error) {
 	c.sweeping.Lock()
 	defer c.sweeping.Unlock()
 	limit = max(limit, 1)
 	page, _, err := c.o.Store.Range(ctx, c.swept, db.PrefixEnd(root), limit)
 	if err != nil {
-		return 0, fmt.Errorf("reading the counters: %w", err)
+		return 0, false, fmt.Errorf("reading the counters: %w", err)
 	}
 	removed, err = c.sweep(ctx, page)
 	if ctx.Err() != nil {
-		return removed, err // the same page again
+		return removed, true, err // the same page again
 	}
 	c.swept = root
-	if len(page) == limit {
+	if more = len(page) == limit; more {
 		c.swept = page[limit-1].Key + "\x00"
 	}
-	return removed, err
+	return removed, more, err
 }
 
 // change is what Sweep does to one record.

@@ -47,6 +47,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller device.Subject, cur
 		return s.refusal(caller, err)
 	}
 	u, err := s.Users.ByID(ctx, caller.User)
+	if errors.Is(err, ErrNoUser) || u.Disabled { // since a moment ago
+		return s.refusal(caller, device.ErrCallerGone)
+	}
 	if err != nil {
 		return err
 	}
@@ -83,18 +86,18 @@ func (s *Service) replacePassword(ctx context.Context, caller device.Subject, a 
 		now.PasswordHash = hash
 		now.raise(device.PasswordChanged, s.Users.now())
 		txn.Writes = append(txn.Writes, dropReset(caller.User))
-		return txn, passwordEvents(now.ID, by), nil
+		return txn, []activity.Event{passwordEvent(now.ID, by)}, nil
 	}, func(now User, txn db.Txn, events []activity.Event) error {
-		return s.Devices.KeepOnly(ctx, caller, now.Generation, txn, events...)
+		return s.Devices.KeepOnly(ctx, caller, now.Generation, txn, device.Cause{Why: device.PasswordChanged, By: by}, events...)
 	})
 	return err
 }
 
-// passwordEvents tell that a password was changed, and that all devices ended with it, or all others.
-func passwordEvents(user uuid.UUID, by activity.By) []activity.Event {
-	changed := by.Event(activity.PasswordChanged, string(activity.PasswordChanged))
-	changed.User = user
-	return []activity.Event{changed, device.Cause{Why: device.PasswordChanged, By: by}.Event(user, uuid.UUID{})}
+// passwordEvent tells that a password was changed. What ended by it is told beside it.
+func passwordEvent(user uuid.UUID, by activity.By) activity.Event {
+	e := by.Event(activity.PasswordChanged, string(activity.PasswordChanged))
+	e.User = user
+	return e
 }
 
 // dropReset ends an outstanding reset token: whoever got hold of it must not undo the new password.
@@ -176,8 +179,10 @@ func (s *Service) Reset(ctx context.Context, token, newPassword string, client C
 		u.PasswordHash = hash
 		u.raise(device.PasswordChanged, s.Users.now())
 		txn := db.Txn{If: []db.Condition{db.Unchanged(entry)}, Writes: []db.Write{dropReset(user)}}
-		return txn, passwordEvents(user, by), nil
-	}, s.Users.commit(ctx))
+		return txn, []activity.Event{passwordEvent(user, by)}, nil
+	}, func(_ User, txn db.Txn, events []activity.Event) error {
+		return s.Devices.EndWith(ctx, user, txn, device.Cause{Why: device.PasswordChanged, By: by}, events...)
+	})
 	if errors.Is(err, ErrNoUser) {
 		return ErrTokenNotValid
 	}

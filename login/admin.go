@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -72,10 +73,13 @@ func (s *Service) UpdateUser(ctx context.Context, by activity.By, user uuid.UUID
 		generation = u.Generation
 		return s.edit(ctx, u, change)
 	}, func(u User, txn db.Txn, events []activity.Event) error {
-		if change.roles == nil || u.Generation != generation { // all devices end anyway
-			return s.Users.commit(ctx)(u, txn, events)
+		switch {
+		case u.Generation != generation:
+			return s.Devices.EndWith(ctx, user, txn, device.Cause{Why: u.Ended, By: by}, events...)
+		case change.roles != nil:
+			return s.Devices.Trim(ctx, user, s.config.Limits.For(u.Roles), txn, by, events...)
 		}
-		return s.Devices.Trim(ctx, user, s.config.Limits.For(u.Roles), txn, by, events...)
+		return s.Users.commit(ctx)(u, txn, events)
 	})
 	if err == nil && change.hash != nil {
 		s.forgetFailures(ctx, u.Name)
@@ -107,10 +111,10 @@ func (s *Service) edit(ctx context.Context, u *User, c accountChange) (txn db.Tx
 		u.PasswordHash = *c.hash
 		u.raise(device.PasswordChanged, s.Users.now())
 		txn.Writes = append(txn.Writes, dropReset(u.ID))
-		events = append(events, passwordEvents(u.ID, c.by)...)
+		events = append(events, passwordEvent(u.ID, c.by))
 	}
 	if c.disabled != nil && *c.disabled != u.Disabled {
-		events = append(events, s.toggle(u, *c.disabled, c.by)...)
+		events = append(events, s.toggle(u, *c.disabled, c.by))
 	}
 	if before.enabledAdmin() && !u.enabledAdmin() {
 		txn.If, err = s.Users.otherAdmin(ctx, before, c.by)
@@ -119,14 +123,13 @@ func (s *Service) edit(ctx context.Context, u *User, c accountChange) (txn db.Tx
 }
 
 // toggle disables or enables the account.
-func (s *Service) toggle(u *User, disabled bool, by activity.By) []activity.Event {
+func (s *Service) toggle(u *User, disabled bool, by activity.By) activity.Event {
 	u.Disabled = disabled
 	if !disabled {
-		return []activity.Event{u.event(by, UserEnabled)}
+		return u.event(by, UserEnabled)
 	}
 	u.raise(device.InactiveAccount, s.Users.now())
-	ended := device.Cause{Why: device.InactiveAccount, By: by}
-	return []activity.Event{u.event(by, UserDisabled), ended.Event(u.ID, uuid.UUID{})}
+	return u.event(by, UserDisabled)
 }
 
 // otherAdmin returns the condition that another enabled admin stays, where an admin is about to remove
@@ -151,33 +154,41 @@ func (us *Users) otherAdmin(ctx context.Context, u User, by activity.By) ([]db.C
 // goes with the housekeeping; the history stays for its time. Errors: ErrNoUser, ErrLastAdmin, and the store's.
 func (s *Service) DeleteUser(ctx context.Context, by activity.By, user uuid.UUID) error {
 	for range maxRetries {
-		err := s.Users.remove(ctx, by, user)
+		err := s.remove(ctx, by, user)
 		if !errors.Is(err, db.ErrConflict) {
 			return err
 		}
 	}
-	return db.ErrUnavailable
+	return fmt.Errorf("gave up after %d tries: %w", maxRetries, db.ErrUnavailable)
 }
 
-func (us *Users) remove(ctx context.Context, by activity.By, user uuid.UUID) error {
-	u, e, err := us.byID(ctx, user)
+func (s *Service) remove(ctx context.Context, by activity.By, user uuid.UUID) error {
+	u, e, err := s.Users.byID(ctx, user)
 	if err != nil {
 		return err
 	}
 	conditions := []db.Condition{db.Unchanged(e)}
 	if u.enabledAdmin() {
-		other, err := us.otherAdmin(ctx, u, by)
+		other, err := s.Users.otherAdmin(ctx, u, by)
 		if err != nil {
 			return err
 		}
 		conditions = append(conditions, other...)
 	}
-	ended := device.Cause{Why: device.RevokedByAdmin, By: by}
-	_, err = us.Activity.Commit(ctx, db.Txn{If: conditions, Writes: []db.Write{
+	return s.Devices.Drop(ctx, user, db.Txn{If: conditions, Writes: []db.Write{
 		db.Delete(nameKey(u.Name)), db.Delete(e.Key), db.Delete(device.UserRowKey(user)), db.Delete(adminKey(user)),
-		db.Delete(resetKey(user)), db.Delete(whereaboutsKey(user)), db.Delete(device.ListKey(user)),
-	}}, u.event(by, UserDeleted), ended.Event(user, uuid.UUID{}))
-	return err
+		db.Delete(resetKey(user)), db.Delete(whereaboutsKey(user)),
+	}}, device.Cause{Why: device.RevokedByAdmin, By: by}, u.event(by, UserDeleted))
+}
+
+// CreateUser makes an account. What was guessed at the name while nobody had it is forgotten. Errors: as
+// Users.Create.
+func (s *Service) CreateUser(ctx context.Context, by activity.By, name string, roles []string, passwordHash string) (User, error) {
+	u, err := s.Users.Create(ctx, by, name, roles, passwordHash)
+	if err == nil {
+		s.forgetFailures(ctx, name)
+	}
+	return u, err
 }
 
 // ClearLockout forgets the failures of one counter. Errors: lockout.ErrNotFound, and the store's.
@@ -188,7 +199,7 @@ func (s *Service) ClearLockout(ctx context.Context, by activity.By, id string) e
 	}
 	e := by.Event(activity.Admin, LockoutEnded)
 	e.NameTried, e.Device = cleared.Name, cleared.Device
-	if e.User, err = s.Users.idOf(ctx, nameKey(cleared.Name)); err != nil {
+	if e.User, err = s.Users.idOf(ctx, namePrefix+cleared.NameHash); err != nil {
 		return err
 	}
 	return s.lockout.Clear(ctx, id, func(ctx context.Context, txn db.Txn) error {

@@ -81,6 +81,15 @@ func TestEveryActIsAnEvent(t *testing.T) {
 		func() error { _, err := g.EndAll(t.Context(), by, u.ID); return err }, // nothing is left to end
 		func() error { _, err := g.UpdateUser(t.Context(), by, u.ID, login.Update{Disabled: &yes}); return err },
 		func() error { _, err := g.UpdateUser(t.Context(), by, u.ID, login.Update{Disabled: &no}); return err },
+		func() error { _, err := g.trySignIn("alice"); return err }, // from here on something ends with each act
+		func() error { _, err := g.UpdateUser(t.Context(), by, u.ID, login.Update{Disabled: &yes}); return err },
+		func() error { _, err := g.UpdateUser(t.Context(), by, u.ID, login.Update{Disabled: &no}); return err },
+		func() error { _, err := g.trySignIn("alice"); return err },
+		func() error {
+			_, err := g.UpdateUser(t.Context(), by, u.ID, login.Update{Password: &password})
+			return err
+		},
+		func() error { _, err := g.trySignIn("alice"); return err },
 		func() error { return g.DeleteUser(t.Context(), by, u.ID) },
 	}
 	for i, step := range steps {
@@ -90,14 +99,16 @@ func TestEveryActIsAnEvent(t *testing.T) {
 	}
 	wantTold(t, g.told(t, u.ID),
 		"admin user_created admin:root",
-		"password_changed password_changed admin:root", "device_ended password_changed admin:root",
+		"password_changed password_changed admin:root",
 		"admin roles_changed admin:root",
 		"admin password_reset admin:root",
 		"sign_in ok  one", "admin device_changed admin:root one", "device_ended revoked_by_admin admin:root one",
 		"sign_in ok  one", "device_ended revoked_by_admin admin:root",
-		"admin user_disabled admin:root", "device_ended inactive_account admin:root",
+		"admin user_disabled admin:root",
 		"admin user_enabled admin:root",
-		"admin user_deleted admin:root", "device_ended revoked_by_admin admin:root",
+		"sign_in ok  one", "admin user_disabled admin:root", "device_ended inactive_account admin:root", "admin user_enabled admin:root",
+		"sign_in ok  one", "password_changed password_changed admin:root", "device_ended password_changed admin:root",
+		"sign_in ok  one", "admin user_deleted admin:root", "device_ended revoked_by_admin admin:root",
 	)
 }
 

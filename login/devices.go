@@ -38,9 +38,9 @@ func (s *Service) Change(ctx context.Context, caller device.Subject, target uuid
 }
 
 // SweepDevices ends the devices of a user that were last used before cutoff, and returns how many those
-// are; with dryRun it only counts.
-func (s *Service) SweepDevices(ctx context.Context, by activity.By, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
-	return s.Devices.Sweep(ctx, user, cutoff, dryRun, by)
+// are, all but the device but; with dryRun it only counts.
+func (s *Service) SweepDevices(ctx context.Context, by activity.By, user uuid.UUID, cutoff time.Time, but uuid.UUID, dryRun bool) (int, error) {
+	return s.Devices.Sweep(ctx, user, cutoff, but, dryRun, by)
 }
 
 // EndDevice ends one device of user for an admin. Errors: device.ErrNotFound, and the store's.
@@ -54,9 +54,9 @@ func (s *Service) EndAll(ctx context.Context, by activity.By, user uuid.UUID) (e
 	cause := device.Cause{Why: device.RevokedByAdmin, By: by}
 	_, err = s.Users.change(ctx, user, func(u *User) (db.Txn, []activity.Event, error) {
 		u.raise(cause.Why, s.Users.now())
-		return db.Txn{}, []activity.Event{cause.Event(user, uuid.UUID{})}, nil
-	}, func(_ User, txn db.Txn, events []activity.Event) (err error) {
-		ended, err = s.Devices.EndAll(ctx, user, txn, events...)
+		return db.Txn{}, nil, nil
+	}, func(_ User, txn db.Txn, _ []activity.Event) (err error) {
+		ended, err = s.Devices.EndAll(ctx, user, txn, cause)
 		return err
 	})
 	return ended, err

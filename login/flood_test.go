@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -20,6 +21,9 @@ import (
 	"devicegate/lockout"
 	"devicegate/login"
 )
+
+// floodNames is how many names the flood makes up; scripts/test asks for a million.
+var floodNames = flag.Int64("flood", 10_000, "how many names TestFlood makes up")
 
 // What a flood may leave behind, with the defaults of the configuration.
 const (
@@ -53,7 +57,7 @@ func TestFlood(t *testing.T) {
 	var flood sync.WaitGroup
 	for range floodClients {
 		flood.Go(func() {
-			for n := made.Add(1); n <= floodNames; n = made.Add(1) {
+			for n := made.Add(1); n <= *floodNames; n = made.Add(1) {
 				name := fmt.Sprint("made up ", n)
 				if n%100 == 0 {
 					name = "owner" // of these all but a few are locked

@@ -165,7 +165,7 @@ func (g *gate) Reset(ctx context.Context, token, newPassword string, check func(
 }
 
 func (g *gate) SweepDevices(ctx context.Context, user uuid.UUID, cutoff time.Time, dryRun bool) (int, error) {
-	return g.Service.SweepDevices(ctx, operator, user, cutoff, dryRun)
+	return g.Service.SweepDevices(ctx, operator, user, cutoff, uuid.UUID{}, dryRun)
 }
 
 // create makes an account.
@@ -175,7 +175,7 @@ func create(ctx context.Context, us *login.Users, name string, roles []string, h
 
 // newLog returns a log of store with room for everything a test does.
 func newLog(store db.Store, c *clock, random io.Reader, sink func(activity.Event)) *activity.Log {
-	return activity.Open(activity.Options{Store: store, Now: c.Now, Rand: random, Sink: sink})
+	return activity.Open(activity.Options{Store: login.Accountable(store), Now: c.Now, Rand: random, Sink: sink})
 }
 
 // noLockout counts failures, and locks after more of them than tests make.

@@ -48,7 +48,7 @@ var rolePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 func nameKey(name string) string {
 	// The invisible goes first: between a letter and its accent it would keep the two from composing.
 	visible := strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Cc, unicode.Cf) {
+		if !isVisible(r) && !unicode.IsSpace(r) {
 			return -1
 		}
 		return r
@@ -56,6 +56,16 @@ func nameKey(name string) string {
 	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
 	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(folded), " ")))
 	return namePrefix + hex.EncodeToString(sum[:]) // hashed, because folding can make a name several times longer
+}
+
+// brailleBlank is a letter to Unicode and nothing to the eye.
+const brailleBlank = '\u2800'
+
+// isVisible reports whether a person can see a character, or the space that it makes: what is not assigned,
+// not for exchange, or drawn as nothing (variation selectors, fillers, joiners) makes no other name.
+func isVisible(r rune) bool {
+	return unicode.IsGraphic(r) && r != brailleBlank &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // nameHash returns the part of a name's key that lockout counters are kept under.
@@ -77,7 +87,7 @@ func checkName(name string) error {
 		return badName("the name begins or ends with a space")
 	}
 	for _, r := range name {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if !isVisible(r) {
 			return badName("the name contains the control or invisible character %U", r)
 		}
 	}

@@ -23,6 +23,20 @@ var sameNames = [][]string{
 	{"Ὀδυσσεύς", "ὀδυσσεύσ", "ὈΔΥΣΣΕΎΣ"},
 	{"ﬁona", "fiona", "FIONA"},
 	{"①", "1"},
+	invisibly("dora"),
+}
+
+// invisible are characters that nobody sees: controls of format, variation selectors, fillers, a blank that is
+// a letter, and what is not assigned or not for exchange.
+var invisible = []rune("\u200b\u200d\ufe0f\u034f\u3164\u115f\uffa0\u180b\u2800\U000e0100\u17b4\u2065\ufff9\u180e\ue000")
+
+// invisibly returns name, and what looks like it.
+func invisibly(name string) []string {
+	names := []string{name}
+	for _, r := range invisible {
+		names = append(names, name+string(r), name[:2]+string(r)+name[2:])
+	}
+	return names
 }
 
 func TestSpellingsAreOneAccount(t *testing.T) {

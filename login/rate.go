@@ -15,7 +15,8 @@ import (
 // begins anew: what must not be forgotten is the lockout's.
 const rateNetworks = 1 << 16
 
-// Rate is how many attempts a network may make in a time. The zero Rate bounds nothing.
+// Rate is how many attempts a network may make at once; they come back one by one, all of them within Per. The
+// zero Rate, which no configuration has, bounds nothing.
 type Rate struct {
 	Count int
 	Per   time.Duration

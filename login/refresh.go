@@ -30,6 +30,9 @@ func (s *Service) Refresh(ctx context.Context, token string, client Client) (Ses
 		return Session{}, err
 	}
 	account, err := s.Users.ByID(ctx, user)
+	if errors.Is(err, ErrNoUser) { // deleted a moment ago
+		return Session{}, s.whyGone(user, p)
+	}
 	if err != nil {
 		return Session{}, err
 	}

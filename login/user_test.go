@@ -167,10 +167,9 @@ func TestDisableLosesARace(t *testing.T) {
 	g := newGate(t, noLimit)
 	u := g.user(t, "alice")
 	var s login.Session
-	users := *g.Users
-	users.Activity = newLog(&meanwhile{g.store, func() { s = g.signIn(t, "alice") }}, g.clock, newRandomness(2), nil)
 	options := g.with(g.hasher)
-	options.Users = &users
+	late := newLog(&meanwhile{g.store, func() { s = g.signIn(t, "alice") }}, g.clock, newRandomness(2), nil)
+	options.Devices = registry(g.store, g.index, g.clock, late)
 	service, err := login.Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)

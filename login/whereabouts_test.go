@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"devicegate/activity"
+	"devicegate/db"
 	"devicegate/login"
 	"devicegate/place"
 )
@@ -177,5 +178,30 @@ func TestPlaceLater(t *testing.T) {
 	a.asked[1](place.Place{Country: "CH"})
 	if _, err := g.store.Get(t.Context(), "p/"+u.ID.String()); err == nil {
 		t.Error("a place of a user who is gone was remembered")
+	}
+}
+
+// A place that arrives while its user is deleted is not written: what is left of him would stay for ever. He
+// has signed in from nowhere known, so that there is no record yet whose end would be noticed.
+func TestPlaceOfAUserWhoIsJustGone(t *testing.T) {
+	g := newGate(t, noLimit)
+	u := g.user(t, "alice")
+	a, store, users := &atlas{}, &meanwhile{Store: g.store}, *g.Users
+	users.Store = store
+	o := g.with(g.hasher)
+	o.Users, o.Places = &users, a
+	service, err := login.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.SignIn(t.Context(), login.SignIn{Name: "alice", Password: secret}); err != nil || len(a.asked) != 1 {
+		t.Fatalf("%v, %d questions", err, len(a.asked))
+	}
+	deleted := false
+	store.once = func() { deleted = g.DeleteUser(t.Context(), operator, u.ID) == nil }
+	a.asked[0](place.Place{Country: "DE"})
+	left, _, err := g.store.Range(t.Context(), "p/", db.PrefixEnd("p/"), 10)
+	if !deleted || err != nil || len(left) != 0 {
+		t.Errorf("deleted %v, %d records are left, %v", deleted, len(left), err)
 	}
 }

@@ -1,6 +1,9 @@
 package password
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // CountingInline is Inline that tells each computation's cost to seen.
 func CountingInline(p Params, seen func(Params)) Hasher {
@@ -41,4 +44,33 @@ func (p *Pool) WorkerPID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.child.cmd.Process.Pid
+}
+
+// Compute has the pool's workers compute a key without waiting for a slot. An ended ctx means that
+// nobody waits for it.
+func (p *Pool) Compute(ctx context.Context) error {
+	_, err := p.compute(ctx, job{params: p.hasher.params})
+	return err
+}
+
+// Slots is what bounds a Pool, without its workers.
+type Slots struct{ *slots }
+
+func NewSlots(number, maxWaiting int, wait time.Duration) Slots {
+	return Slots{newSlots(number, maxWaiting, wait)}
+}
+
+func (s Slots) Acquire(ctx context.Context) error { return s.acquire(ctx) }
+
+func (s Slots) Release() { s.release() }
+
+func (s Slots) Load() (taken, waiting int) { return s.load() }
+
+// Run is one attempt whose key starts with what compute returns.
+func (s Slots) Run(ctx context.Context, compute func(context.Context) byte) (byte, error) {
+	key, err := s.run(ctx, func(ctx context.Context) (key [keySize]byte, err error) {
+		key[0] = compute(ctx)
+		return key, nil
+	})
+	return key[0], err
 }

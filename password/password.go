@@ -21,8 +21,8 @@ import (
 
 // The errors of a Hasher besides *PolicyError. None of them says anything about the password.
 var (
-	// ErrBusy means: no hash could be had in time, because every slot was taken or the context ended.
-	// Trying again later helps.
+	// ErrBusy means: no hash could be had in time, because every slot was taken, the context ended
+	// before one was free, or its deadline passed. Trying again later helps.
 	ErrBusy = errors.New("password: too many hashes at a time")
 	// ErrUnavailable means: the hash worker could not be started, or ended twice under one request.
 	ErrUnavailable = errors.New("password: the hash worker is not available")
@@ -45,6 +45,10 @@ type Hasher interface {
 	// malformed phc costs the same. A stored hash of another cost than the current one takes
 	// another time, which an observer can see until the password is hashed anew: see NeedsRehash.
 	// A text that Normalize refuses is nobody's password: false at once, whoever the user is.
+	//
+	// Once the computation has begun, the end of ctx by cancellation is not heeded, only its
+	// deadline: the answer is the true one although the client may have hung up, so that the
+	// caller can count the guess. The same holds for Hash.
 	Verify(ctx context.Context, password, phc string) (match bool, err error)
 }
 

@@ -68,9 +68,8 @@ func (p Policy) Check(password string, about ...string) error {
 		return err
 	}
 	if utf8.RuneCountInString(normal) < minimum {
-		return &PolicyError{fmt.Sprintf("The password is too short: the minimum is %d characters, set by passwords.min_length. "+
-			"A password that is the only proof of who signs in has to be long: NIST SP 800-63B-4 asks for at least %d.",
-			minimum, DefaultMinLength)}
+		return &PolicyError{fmt.Sprintf("The password is too short: the minimum is %d characters. "+
+			"It is the only proof of who signs in, so it has to be long: several words that do not belong together are easy to keep in mind.", minimum)}
 	}
 	return guessable(normal, about)
 }

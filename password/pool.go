@@ -24,7 +24,7 @@ var errClosed = errors.New("the pool is closed")
 type Options struct {
 	Params        Params           // zero: Default
 	MaxConcurrent int              // hashes at a time; 0: GOMAXPROCS - 1, at least 1
-	MaxWaiting    int              // callers waiting for one; 0: 256 for each hash at a time
+	MaxWaiting    int              // callers waiting for one, and as many Preferred; 0: 256 for each hash at a time
 	Wait          time.Duration    // the longest that a caller waits for its turn; 0: 5s
 	Command       func() *exec.Cmd // a new worker, not started; nil: this program with WorkerArgument
 }
@@ -33,8 +33,16 @@ type Options struct {
 // and sends it at most MaxConcurrent hashes at a time. A worker that dies is replaced, and what it
 // was computing is computed once more; a request that sees two workers die gets ErrUnavailable.
 //
-// A caller whose context ends gets ErrBusy at once, but its hash keeps its slot until it is
-// computed: otherwise clients that hang up could have any number computed.
+// Who waits for a slot gets ErrBusy as soon as its context ends. With the slot the attempt is made: from
+// then on cancellation is not heeded, and the caller gets the answer even if its client has hung up,
+// because a guess that is not answered is not counted either, and hanging up would be a way around
+// the lockout. Only the context's deadline ends that wait, with ErrBusy; the hash keeps its slot until it
+// is computed. So clients that hang up have no more computed than clients that wait. A deadline must be
+// the service's own, never a client's, and longer than Options.Wait by what a hash may take.
+//
+// Who waits is served in the order of coming, but callers that Preferred marks before all others: a
+// flood of made-up names from everywhere must not keep out who is known. After eight of them in a row
+// one of the others is served, so that these are not kept out either.
 type Pool struct {
 	hasher  hasher
 	slots   *slots
@@ -89,9 +97,9 @@ func (p *Pool) Verify(ctx context.Context, password, phc string) (bool, error) {
 }
 
 // Load returns how many hashes are being computed, abandoned ones included, and how many callers
-// wait for one.
+// wait for one, preferred or not.
 func (p *Pool) Load() (computing, waiting int) {
-	return len(p.slots.taken), int(p.slots.waiting.Load())
+	return p.slots.load()
 }
 
 // Close ends the worker and returns when it is gone. Hashes under way and later ones are
@@ -108,30 +116,11 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// derive waits for a slot and for the key. The slot belongs to the computation, not to the caller.
 func (p *Pool) derive(ctx context.Context, j job) ([keySize]byte, error) {
-	type result struct {
-		key [keySize]byte
-		err error
-	}
-	if err := p.slots.acquire(ctx); err != nil {
-		return [keySize]byte{}, err
-	}
-	done := make(chan result, 1)
-	go func() {
-		key, err := p.compute(ctx, j)
-		p.slots.release()
-		done <- result{key, err}
-	}()
-	select {
-	case r := <-done:
-		return r.key, r.err
-	case <-ctx.Done():
-		return [keySize]byte{}, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
-	}
+	return p.slots.run(ctx, func(ctx context.Context) ([keySize]byte, error) { return p.compute(ctx, j) })
 }
 
-// compute asks a worker, and if that dies one more.
+// compute asks a worker, and if that dies one more, unless ctx has ended.
 func (p *Pool) compute(ctx context.Context, j job) (key [keySize]byte, err error) {
 	for range 2 {
 		var c *child

@@ -96,28 +96,61 @@ func TestBusyAfterTheWait(t *testing.T) {
 	}
 }
 
-// Clients that hang up must not have more computed than clients that wait.
-func TestAbandonedHashKeepsItsSlot(t *testing.T) {
+// Clients that hang up must not have more computed than clients that wait, and what was computed for
+// them is answered, so that it can be counted: no guess is free.
+func TestHangingUpGainsNothing(t *testing.T) {
 	p, g := newGatedPool(t, password.Options{MaxConcurrent: 1, Wait: time.Hour})
-	ctx, cancel := context.WithCancel(context.Background())
-	abandoned := verifyLater(ctx, p, right, "")
+	phc := mustHash(t, password.Inline(cheap), right)
+	for text, match := range map[string]bool{right: true, wrong: false} {
+		ctx, cancel := context.WithCancel(context.Background())
+		computed := verifyLater(ctx, p, text, phc)
+		g.arrived(1)
+		queued := verifyLater(ctx, p, text, phc)
+		waitLoad(t, p, 1, 1)
+		cancel()
+		if got := <-queued; got.match || !errors.Is(got.err, password.ErrBusy) || !errors.Is(got.err, context.Canceled) {
+			t.Errorf("queued = %v, %v, want false, ErrBusy and Canceled", got.match, got.err)
+		}
+		waitLoad(t, p, 1, 0)
+		next := verifyLater(context.Background(), p, right, "")
+		waitLoad(t, p, 1, 1)
+		g.release(1)
+		if got := <-computed; got.match != match || got.err != nil {
+			t.Errorf("computed = %v, %v, want %v, nil", got.match, got.err, match)
+		}
+		g.arrived(1)
+		g.release(1)
+		if got := <-next; got.err != nil {
+			t.Errorf("the next: %v", got.err)
+		}
+		waitLoad(t, p, 0, 0)
+	}
+}
+
+// A flood of made-up names fills the queue, and who is known gets the next slot all the same.
+func TestPreferredBesideAFullQueue(t *testing.T) {
+	const queue = 5
+	p, g := newGatedPool(t, password.Options{MaxConcurrent: 1, MaxWaiting: queue, Wait: time.Hour})
+	phc := mustHash(t, password.Inline(cheap), right)
+	var flood []<-chan answer
+	for range 1 + queue {
+		flood = append(flood, verifyLater(context.Background(), p, right, ""))
+	}
+	waitLoad(t, p, 1, queue)
 	g.arrived(1)
-	queued := verifyLater(ctx, p, right, "")
-	waitLoad(t, p, 1, 1)
-	cancel()
-	for name, a := range map[string]<-chan answer{"computed": abandoned, "queued": queued} {
-		if got := <-a; got.match || !errors.Is(got.err, password.ErrBusy) || !errors.Is(got.err, context.Canceled) {
-			t.Errorf("%s = %v, %v, want false, ErrBusy and Canceled", name, got.match, got.err)
+	owner := verifyLater(password.Preferred(context.Background()), p, right, phc)
+	waitLoad(t, p, 1, queue+1)
+	g.release(2)
+	if got := <-owner; !got.match || got.err != nil {
+		t.Errorf("the owner = %v, %v, want true", got.match, got.err)
+	}
+	waitLoad(t, p, 1, queue-1)
+	g.release(queue)
+	for _, a := range flood {
+		if got := <-a; got.match || got.err != nil {
+			t.Errorf("Verify for nobody = %v, %v, want false, nil", got.match, got.err)
 		}
 	}
-	waitLoad(t, p, 1, 0)
-	next := verifyLater(context.Background(), p, right, "")
-	waitLoad(t, p, 1, 1)
-	g.release(2)
-	if got := <-next; got.err != nil {
-		t.Errorf("the next: %v", got.err)
-	}
-	waitLoad(t, p, 0, 0)
 }
 
 func TestEndedContextComputesNothing(t *testing.T) {

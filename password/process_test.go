@@ -59,15 +59,33 @@ func TestWorkerKilledTwiceIsNoMatch(t *testing.T) {
 	}
 }
 
-func TestAbandonedHashIsNotTriedAgain(t *testing.T) {
+// Who hangs up is answered like who waits, also when the worker dies: otherwise the guess is not counted.
+func TestWorkerKilledAfterHangingUp(t *testing.T) {
 	p, g := newGatedPool(t, password.Options{MaxConcurrent: 1})
+	phc := mustHash(t, password.Inline(cheap), right)
 	ctx, cancel := context.WithCancel(context.Background())
-	abandoned := verifyLater(ctx, p, right, "")
+	computed := verifyLater(ctx, p, right, phc)
 	g.arrived(1)
 	cancel()
-	<-abandoned
 	mustKill(t, p.WorkerPID(), syscall.SIGKILL)
-	waitLoad(t, p, 0, 0)
+	g.arrived(1) // at the second worker
+	g.release(1)
+	if got := <-computed; !got.match || got.err != nil {
+		t.Errorf("Verify = %v, %v, want true", got.match, got.err)
+	}
+}
+
+func TestHashThatNobodyWaitsForIsNotTriedAgain(t *testing.T) {
+	p, g := newGatedPool(t, password.Options{MaxConcurrent: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Compute(ctx) }()
+	g.arrived(1)
+	cancel()
+	mustKill(t, p.WorkerPID(), syscall.SIGKILL)
+	if err := <-done; !errors.Is(err, password.ErrUnavailable) {
+		t.Errorf("Compute = %v, want ErrUnavailable", err)
+	}
 	if n := g.started.Load(); n != 1 {
 		t.Errorf("%d workers were started, want no other for a hash that nobody waits for", n)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,7 +19,7 @@ import (
 func (s *Server) openAccounts() error {
 	a, l := s.config.Activity, s.config.Lockout
 	s.activity = activity.Open(activity.Options{
-		Store: s.store, Now: s.now, Rand: rand.Reader, Sink: s.journal.Event,
+		Store: login.Accountable(s.store), Now: s.now, Rand: rand.Reader, Sink: s.journal.Event,
 		Retention: a.Retention, MaxPerUser: a.MaxPerUser, MaxTotal: a.MaxTotal,
 	})
 	s.users = &login.Users{Store: s.store, Now: s.now, Rand: rand.Reader, Activity: s.activity, EncodeHeader: authz.EncodeValue}
@@ -33,9 +34,11 @@ func (s *Server) openAccounts() error {
 
 func (s *Server) openPlaces() error {
 	g := s.config.Geo
-	places, err := place.Open(place.Options{
-		MMDBFile: g.MMDBFile, HTTPURL: g.HTTPURL, HTTPTimeout: g.HTTPTimeout, Now: s.now, Log: s.lost,
-	})
+	o := place.Options{MMDBFile: g.MMDBFile, HTTPURL: g.HTTPURL, HTTPTimeout: g.HTTPTimeout, Now: s.now, Log: s.lost}
+	if s.placeless {
+		o.MMDBFile, o.HTTPURL = "", ""
+	}
+	places, err := place.Open(o)
 	if err != nil {
 		return err
 	}
@@ -44,8 +47,14 @@ func (s *Server) openPlaces() error {
 	return nil
 }
 
-// lost logs what went wrong for nobody who waits.
-func (s *Server) lost(what string, err error) { s.log.Warn().Err(err).Msg(what) }
+// lost logs what went wrong for nobody who waits, or, without an error, what is worth a line.
+func (s *Server) lost(what string, err error) {
+	line := s.log.Info()
+	if err != nil {
+		line = s.log.Warn().Err(err)
+	}
+	line.Msg(what)
+}
 
 // count reads how much is kept, beside the requests: until it is done the bounds in all are not kept.
 func (s *Server) count(ctx context.Context) {
@@ -57,25 +66,52 @@ func (s *Server) count(ctx context.Context) {
 	}
 }
 
-// sweepAccounts removes events and counters whose time is over, a batch at a time.
-func (s *Server) sweepAccounts(ctx context.Context) {
-	s.inBatches(ctx, "sweeping the activity events", s.activity.Sweep)
-	s.inBatches(ctx, "sweeping the lockout counters", s.lockout.Sweep)
-	s.inBatches(ctx, "sweeping ended devices", s.login.Devices.Forget)
+// sweeping removes devices, events and counters whose time is over, a batch at a time, so that sign-ins never
+// wait long behind it. It is a loop of its own: what is due every few seconds must not wait for it.
+func (s *Server) sweeping(ctx context.Context) {
+	minute, hour := time.NewTicker(sweepInterval), time.NewTicker(counterInterval)
+	defer minute.Stop()
+	defer hour.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-minute.C:
+			s.inBatches(ctx, "sweeping ended devices", untilNone(s.login.Devices.Forget))
+			s.inBatches(ctx, "sweeping the activity events", untilNone(s.activity.Sweep))
+		case <-hour.C:
+			s.inBatches(ctx, "sweeping the lockout counters", func(ctx context.Context, limit int) (bool, error) {
+				_, more, err := s.lockout.Sweep(ctx, limit)
+				return more, err
+			})
+		}
+	}
 }
 
-func (s *Server) inBatches(ctx context.Context, what string, sweep func(ctx context.Context, limit int) (int, error)) {
-	for ctx.Err() == nil {
-		n, err := sweep(ctx, sweepBatch)
-		if err != nil {
+// untilNone turns a sweep that says how many it removed into one that says whether there may be more.
+func untilNone(sweep func(context.Context, int) (int, error)) func(context.Context, int) (bool, error) {
+	return func(ctx context.Context, limit int) (bool, error) {
+		n, err := sweep(ctx, limit)
+		return n > 0, err
+	}
+}
+
+func (s *Server) inBatches(ctx context.Context, what string, sweep func(ctx context.Context, limit int) (more bool, err error)) {
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = sweep(ctx, sweepBatch); err != nil && ctx.Err() == nil {
 			s.lost(what, err)
-			return
-		}
-		if n == 0 {
 			return
 		}
 	}
 }
+
+// Bounds of the sweep. Counters that nobody asks for take only room, so they are looked at less often.
+const (
+	sweepInterval   = time.Minute
+	counterInterval = time.Hour
+	sweepBatch      = 100
+)
 
 func (s *Server) registerAccountMetrics() {
 	events := func(class string, count func() int64) prometheus.Collector {

@@ -111,22 +111,15 @@ func (s *Server) followHealth(ctx context.Context) {
 	}
 }
 
-// Bounds of the sweep: a batch at a time, so that sign-ins never wait long behind it.
-const (
-	sweepInterval = time.Minute
-	sweepBatch    = 100
-)
-
 // flushInterval bounds how much of when devices were last seen a crash can lose.
 const flushInterval = 5 * time.Second
 
-// housekeeping removes what is over, writes down when devices were seen, ends those that must end for their
-// change of address, and closes the log's seconds.
+// housekeeping writes down when devices were seen, ends those that must end for their change of address, and
+// closes the log's seconds.
 func (s *Server) housekeeping(ctx context.Context) {
-	second, flush, minute := time.NewTicker(time.Second), time.NewTicker(flushInterval), time.NewTicker(sweepInterval)
+	second, flush := time.NewTicker(time.Second), time.NewTicker(flushInterval)
 	defer second.Stop()
 	defer flush.Stop()
-	defer minute.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -139,8 +132,6 @@ func (s *Server) housekeeping(ctx context.Context) {
 			s.flush(ctx)
 		case <-s.index.Urgent():
 			s.flush(ctx)
-		case <-minute.C:
-			s.sweepAccounts(ctx)
 		}
 	}
 }

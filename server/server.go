@@ -45,12 +45,14 @@ type Server struct {
 	activity *activity.Log
 	lockout  *lockout.Counters
 	places   *place.Finder
-	login    *login.Service
-	authz    *authz.Authorizer
-	journal  *journal.Journal
-	registry *prometheus.Registry
-	hasher   password.Hasher
-	closers  []func() error
+	// placeless says that no address is looked up.
+	placeless bool
+	login     *login.Service
+	authz     *authz.Authorizer
+	journal   *journal.Journal
+	registry  *prometheus.Registry
+	hasher    password.Hasher
+	closers   []func() error
 
 	stopping atomic.Bool  // Run drains and will end
 	served   atomic.Int32 // what gRPC health was told last
@@ -69,6 +71,10 @@ func WithStore(s db.Store) Option { return func(srv *Server) { srv.store = s } }
 
 // WithHasher computes password hashes with h instead of a worker process. The caller closes it.
 func WithHasher(h password.Hasher) Option { return func(srv *Server) { srv.hasher = h } }
+
+// WithoutPlaces looks no address up: for a command that works on the closed file, and must not fail or wait
+// for what only sign-ins need.
+func WithoutPlaces() Option { return func(srv *Server) { srv.placeless = true } }
 
 // WithVersion names the version in metrics and the log.
 func WithVersion(v string) Option { return func(srv *Server) { srv.version = v } }

@@ -106,8 +106,8 @@ func (s *scriptService) client(socket string) *http.Client {
 // signIn returns the status of a sign-in. Where the file is to stay closed, the service runs only for it.
 func (s *scriptService) signIn(name, password, from string) (status int, err error) {
 	if s.running == nil {
-		cmd, err := s.start()
-		if err != nil {
+		var cmd *exec.Cmd // err must be the result: what is wrong at the end is told with it
+		if cmd, err = s.start(); err != nil {
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()) }()

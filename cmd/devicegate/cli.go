@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"devicegate/config"
@@ -57,7 +58,10 @@ Exit codes: 0 done, 1 it failed, 2 usage or configuration, 3 the answer is no (s
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(_ *cobra.Command, args []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if err := refuseEmpty(cmd, args); err != nil {
+				return err
+			}
 			if i := slices.IndexFunc(args, func(a string) bool { return !utf8.ValidString(a) }); i >= 0 {
 				return &usageError{fmt.Sprintf("%q is not UTF-8: say it in a terminal whose character set is UTF-8", args[i])}
 			}
@@ -77,6 +81,23 @@ Exit codes: 0 done, 1 it failed, 2 usage or configuration, 3 the answer is no (s
 	c.own(root)
 	c.completions(root)
 	return root
+}
+
+// refuseEmpty refuses empty arguments and flags: they are what a script says whose variable is not set, and
+// an empty name must not come to mean everybody, or the first.
+func refuseEmpty(cmd *cobra.Command, args []string) (err error) {
+	if strings.HasPrefix(cmd.Name(), cobra.ShellCompRequestCmd) {
+		return nil // what is to be completed may be empty
+	}
+	if slices.Contains(args, "") {
+		return &usageError{fmt.Sprintf("an argument is empty; see %s --help", cmd.CommandPath())}
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" {
+			err = &usageError{fmt.Sprintf("--%s is empty; see %s --help", f.Name, cmd.CommandPath())}
+		}
+	})
+	return err
 }
 
 // own makes the commands that cobra brings along refuse what they do not know, as ours do: cobra's own

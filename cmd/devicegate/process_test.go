@@ -102,8 +102,8 @@ type gate struct {
 	admins  *http.Client // over the admin socket
 }
 
-// startGate serves the store in dir and waits until it is ready.
-func startGate(t *testing.T, dir string) *gate {
+// startGate serves the store in dir, with more of an environment, and waits until it is ready.
+func startGate(t *testing.T, dir string, more ...string) *gate {
 	t.Helper()
 	environ := []string{
 		"DEVICEGATE_CONFIG=" + filepath.Join(dir, "none.yaml"), "DEVICEGATE_LOG_ALLOWED_SAMPLE=1000",
@@ -115,7 +115,7 @@ func startGate(t *testing.T, dir string) *gate {
 	if err := os.WriteFile(filepath.Join(dir, "none.yaml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{process: startProgram(t, dir, environ, "serve"), address: map[string]string{}}
+	g := &gate{process: startProgram(t, dir, append(environ, more...), "serve"), address: map[string]string{}}
 	g.wait(t, "it was ready", func() bool { return strings.Contains(g.stderr.String(), `"message":"ready"`) })
 	for line := range strings.Lines(g.stderr.String()) {
 		var l struct{ Level, Listener, Address string }
