@@ -26,7 +26,12 @@
 //
 // The shares are fixed: no class gives way to another, however empty that is. So nobody without a password
 // can push out a success, an end or a change, and whoever has guessed one cannot hide the guessing behind
-// many sign-ins. Events of no known user have no limit per user. A class, and a user in a class, goes over its
-// limit by a small slack (an eighth, 16 to 128 events) before the commit that would pass it makes room
-// first; others that would pass it too wait for that. Log.Sweep takes the slack away as well.
+// many sign-ins. What is kept of no user (acts on names that nobody has, too) is limited together like that of one
+// user; failures of no known user have no limit but their class's.
+//
+// A class, and a user in a class, goes over its limit by a small slack (an eighth, 16 to 128 events) before it
+// is trimmed in the background, and by twice the slack before a commit that would pass that makes room first;
+// others that would pass it too wait for that. Who is not counted, after a start or because many others were
+// active, gets the slack on credit while he is counted in the background: so a process that was killed over
+// its limit may leave the next one that much more to trim. Log.Sweep takes the slack away as well.
 package activity

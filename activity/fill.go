@@ -39,8 +39,9 @@ func (b *base) read(ctx context.Context, s db.Store) error {
 }
 
 // Fill counts the events from before Open. It may run beside everything else, and be called again after an
-// error: it goes on where it was. Until it is done each class takes a few new events (the slack); the
-// commit that would pass them helps to fill first, and nothing is removed.
+// error: it goes on where it was. The first event of a class has it done in the background as well. Until it
+// is done each class takes a few new events (the slack); the commit that would pass them helps to fill
+// first, and nothing is removed.
 func (l *Log) Fill(ctx context.Context) error {
 	for _, c := range l.classes() {
 		if err := l.fill(ctx, c); err != nil {
@@ -91,8 +92,7 @@ func (l *Log) fillPage(ctx context.Context, c *class) error {
 	return nil
 }
 
-// count counts what the store holds of a share, unless that is known. Nothing of it is stored meanwhile:
-// what is not counted is not admitted.
+// count counts what the store holds of a share, unless that is known. Nothing of it is removed meanwhile.
 func (l *Log) count(ctx context.Context, s share) error {
 	s.class.mu.Lock()
 	defer s.class.mu.Unlock()
@@ -103,7 +103,7 @@ func (l *Log) count(ctx context.Context, s share) error {
 	if err != nil {
 		return err
 	}
-	l.counts.find(s, len(places))
+	l.counts.find(s, places)
 	return nil
 }
 

@@ -10,25 +10,50 @@ import (
 	"devicegate/db"
 )
 
-// maxQuotas bounds how many users are counted in memory. Whoever is not is counted anew at his next event.
-const maxQuotas = 4096
-
-// limit is how many events there may be: most after a sweep, and slack above it at any moment, so that not
-// every event has to remove one. The slack has room for the events of any one transaction.
+// limit is how many events there may be: most after a sweep; slack above it, so that not every event has to
+// remove one, before they are removed in the background; and as much again before a commit that would pass
+// it waits. The slack has room for the events of any one transaction.
 type limit struct{ most, slack int }
 
 func limitOf(most int) limit {
 	return limit{most, min(max(most/8, db.MaxWrites/WritesPerEvent), 128)}
 }
 
+// tally counts events against a limit. The counts' mu is held for it.
+type tally struct {
+	limit
+	n       int  // stored and about to be; from before the tally was begun only once counted is set
+	counted bool // until then n may grow to the slack: on credit
+}
+
+// over returns how many events are to be removed with more of them; 0 within the slack.
+func (t tally) over(more int) int {
+	n := t.n + more
+	switch {
+	case !t.counted:
+		return max(0, n-t.slack)
+	case n <= t.most+t.slack:
+		return 0
+	}
+	return n - t.most
+}
+
+// full reports whether more events have to wait.
+func (t tally) full(more int) bool {
+	if !t.counted {
+		return t.over(more) > 0
+	}
+	return t.n+more > t.most+2*t.slack
+}
+
+// due reports whether there is work for the background.
+func (t tally) due() bool { return !t.counted || t.over(0) > 0 }
+
 // class is what is counted and trimmed together.
 type class struct {
-	name           string
-	total, perUser limit
-
-	// The counts' mu is held for these.
-	n      int // stored and about to be; from before Open only once filled is set
-	filled bool
+	name string
+	tally
+	perUser limit // zero: of no user
 
 	// mu is held to count what is stored and to remove, so that no event is removed twice, or while it is
 	// counted. It is held across commits, but only by those who trim this class.
@@ -39,186 +64,27 @@ type class struct {
 	step   uint64 // from there to where the last trimming ended
 }
 
-// over returns how many events the class would have above its limit with more; 0 where that is within the
-// slack.
-func (c *class) over(more int) int {
-	if !c.filled {
-		return max(0, c.n+more-c.total.slack)
-	}
-	return c.total.over(c.n + more)
-}
-
-func (l limit) over(n int) int {
-	if n <= l.most+l.slack {
-		return 0
-	}
-	return n - l.most
-}
-
-// share is the events of one user in one class.
+// share is the events of one user in one class; the zero user's are those of no user.
 type share struct {
 	class *class
 	user  uuid.UUID
 }
 
 // limited reports whether the share is limited by itself, and not by its class alone.
-func (s share) limited() bool { return s.user != uuid.UUID{} }
+func (s share) limited() bool { return s.class.perUser != limit{} }
 
-// quota counts a share.
-type quota struct {
-	n       int // stored and about to be
-	pending int // about to be: it must not be forgotten
-}
-
-// counts are what the limits are held against. Nothing waits while mu is held.
-type counts struct {
-	mu      sync.Mutex
-	quotas  map[share]*quota // of those who were active lately
-	settled chan struct{}    // closed at the next settle; nil while nobody waits for it
-}
-
-// claim is what the events of one transaction add.
-type claim struct {
-	classes map[*class]int
-	shares  map[share]int
-	paid    map[share]bool // more was removed for them than they add
-}
-
-func (l *Log) claimOf(events []Event) claim {
-	cl := claim{map[*class]int{}, map[share]int{}, map[share]bool{}}
-	for _, ev := range events {
-		s := share{l.classOf(ev), ev.User}
-		cl.classes[s.class]++
-		cl.shares[s]++
-	}
-	return cl
-}
-
-// admit counts the whole claim if all of it is within limits and slack. Else it counts nothing and returns
-// a share in whose way something is.
-func (c *counts) admit(cl claim) (inTheWay share, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s := range cl.shares {
-		class, own := c.overLocked(s, cl)
-		if s.limited() && c.quotas[s] == nil || class+own > 0 && !cl.paid[s] {
-			return s, false
-		}
-	}
-	for s, n := range cl.shares {
-		s.class.n += n
-		if s.limited() {
-			c.quotas[s].n += n
-			c.quotas[s].pending++
-		}
-	}
-	return share{}, true
-}
-
-// settle ends what admit began, and wakes who waits for it.
-func (c *counts) settle(cl claim, stored bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s, n := range cl.shares {
-		if !stored {
-			s.class.n -= n
-		}
-		if q := c.quotas[s]; s.limited() {
-			q.pending--
-			if !stored {
-				q.n -= n
-			}
-		}
-	}
-	if c.settled != nil {
-		close(c.settled)
-		c.settled = nil
-	}
-}
-
-// nextSettle returns a channel that is closed at the next settle.
-func (c *counts) nextSettle() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.settled == nil {
-		c.settled = make(chan struct{})
-	}
-	return c.settled
-}
-
-// find notes what the store holds of a share that was not counted. The class's mu is held.
-func (c *counts) find(s share, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.forgetOne()
-	c.quotas[s] = &quota{n: n}
-}
-
-// forgetOne makes room for a quota. More than maxQuotas are kept only while as many are pending.
-func (c *counts) forgetOne() {
-	if len(c.quotas) < maxQuotas {
-		return
-	}
-	for s, q := range c.quotas {
-		if q.pending == 0 {
-			delete(c.quotas, s)
-			return
-		}
-	}
-}
-
-// known returns how many events the share has, if that is counted.
-func (c *counts) known(s share) (n int, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if q := c.quotas[s]; q != nil {
-		return q.n, true
-	}
-	return 0, false
-}
-
-// removed notes that an event is gone. The class's mu is held.
-func (c *counts) removed(s share) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.class.n--
-	if q := c.quotas[s]; q != nil {
-		q.n--
-	}
-}
-
-// in returns how many events the class has, and whether those from before Open are among them.
-func (c *counts) in(x *class) (n int, filled bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return x.n, x.filled
-}
-
-// fill notes what the class had before Open.
-func (c *counts) fill(x *class) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x.n += x.walked
-	x.filled = true
-}
-
-// overMost returns the counted shares of the class that a sweep has to trim.
-func (c *counts) overMost(x *class) []share {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var over []share
-	for s, q := range c.quotas {
-		if s.class == x && q.n > x.perUser.most {
-			over = append(over, s)
-		}
-	}
-	return over
-}
-
-// reserve counts a claim before it is stored, and makes room for it first where that passes a limit. What
-// is admitted is stored at once, so the store never holds more than limit and slack, however many
+// reserve counts a claim before it is stored, and makes room for it first where it would have to wait. What
+// is admitted is stored at once, so the store never holds more than limit and twice the slack, however many
 // commits there are at a time; who has to wait has nothing reserved, so two never wait for each other. On
 // an error nothing is reserved.
+//
+// How long an answer takes must not tell whether a name exists. So up to twice the slack reserve reads and
+// writes nothing in the store, for a user as for nobody: whether it is his first event since the start, or
+// the one that passes a limit, counting and removing are left to the background. Equal is therefore what the
+// store does for one failure: one commit of two writes. Not equal are some look-ups in maps, far below what
+// a commit varies by; what the background takes from the disk while later requests are answered, whoever
+// they are of; and, at twice the slack or with the background's queue full, the waiting, which takes more
+// commits at a time than the background keeps up with.
 func (l *Log) reserve(ctx context.Context, cl claim) error {
 	if err := l.base.read(ctx, l.o.Store); err != nil {
 		return err
@@ -260,21 +126,6 @@ func (l *Log) makeRoom(ctx context.Context, s share, cl claim) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, ctx.Err())
 	}
-}
-
-// over returns by how many events the claim would pass the limits of the share's class and of the share.
-func (c *counts) over(s share, cl claim) (class, own int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.overLocked(s, cl)
-}
-
-func (c *counts) overLocked(s share, cl claim) (class, own int) {
-	class = s.class.over(cl.classes[s.class])
-	if q := c.quotas[s]; q != nil {
-		own = s.class.perUser.over(q.n + cl.shares[s])
-	}
-	return class, own
 }
 
 // trimFor trims a few of what is in the claim's way. It reports whether that changed anything, or

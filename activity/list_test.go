@@ -148,6 +148,7 @@ func TestVanishedEventsAreSkipped(t *testing.T) {
 	s := &counting{Store: dbtest.New(t)}
 	d := open(options(s, clk), clk)
 	all := d.commit(t, times(9, mixed)...)
+	d.Rest()
 	s.vanish = activity.PlaceOf(all[4].ID)
 	want := want(all, func(ev activity.Event) bool { return ev.ID != all[4].ID })
 	for _, limit := range []int{1, 4, 5, 100} {
@@ -171,6 +172,7 @@ func TestWorkOfOneCallIsBounded(t *testing.T) {
 	d.flood(t, 16, 24, 16, func(int) activity.Event { return success(user(1)) })
 	clk.Advance(time.Hour)
 	d.commit(t, success(user(1)))
+	d.Rest()
 	one := user(1)
 	for _, q := range []activity.Query{{Reason: "seldom"}, {Reason: "seldom", User: &one}} {
 		var pages []int

@@ -28,7 +28,7 @@ type Options struct {
 
 	// The limits; zero takes the default of the configuration.
 	Retention  time.Duration // events older than this go
-	MaxPerUser int           // events of one user; failures take at most half of it
+	MaxPerUser int           // events of one user; failures take at most half of it. Acts on no user have the rest together
 	MaxTotal   int           // events in all; failures at most half, those of no known user at most a tenth
 
 	// Sink is told of every event once it is committed, and of those that could not be (Told). It must not block.
@@ -44,6 +44,7 @@ type Log struct {
 	unknown, failures, kept *class
 	counts                  counts
 	base                    base
+	worker                  sync.WaitGroup
 
 	sweeping sync.Mutex
 	swept    string // where the next sweep goes on looking at users
@@ -58,10 +59,10 @@ func Open(o Options) *Log {
 	return &Log{
 		o:        o,
 		ids:      ids{now: o.Now, rand: o.Rand},
-		unknown:  &class{name: "u", total: limitOf(unknown)},
-		failures: &class{name: "f", total: limitOf(failures), perUser: limitOf(own)},
-		kept:     &class{name: "k", total: limitOf(o.MaxTotal - unknown - failures), perUser: limitOf(o.MaxPerUser - own)},
-		counts:   counts{quotas: map[share]*quota{}},
+		unknown:  &class{name: "u", tally: tally{limit: limitOf(unknown)}},
+		failures: &class{name: "f", tally: tally{limit: limitOf(failures)}, perUser: limitOf(own)},
+		kept:     &class{name: "k", tally: tally{limit: limitOf(o.MaxTotal - unknown - failures)}, perUser: limitOf(o.MaxPerUser - own)},
+		counts:   counts{quotas: map[share]*quota{}, queue: queue{queued: map[job]bool{}}},
 	}
 }
 
@@ -70,8 +71,8 @@ const WritesPerEvent = 2
 
 // Commit commits txn with the records of events, all or nothing, and tells the sink of them afterwards. The
 // caller may give the same events again after an error: those without an id of NewID get a new one. Where
-// events are over their limit it removes older ones first, or waits for another commit that does. Errors:
-// the store's, and that of Options.Rand.
+// events are over their limit older ones are removed in the background; only where that does not keep up it
+// removes some first, or waits for another commit that does. Errors: the store's, and that of Options.Rand.
 func (l *Log) Commit(ctx context.Context, txn db.Txn, events ...Event) (db.Revision, error) {
 	if len(events) == 0 {
 		return l.o.Store.Commit(ctx, txn)
@@ -98,6 +99,7 @@ func (l *Log) Commit(ctx context.Context, txn db.Txn, events ...Event) (db.Revis
 	}
 	revision, err := l.o.Store.Commit(ctx, txn)
 	l.counts.settle(cl, err == nil)
+	l.counts.begin(&l.worker, l.work) // not before the commit, which it would hold up
 	if err != nil {
 		return 0, err
 	}

@@ -137,13 +137,13 @@ func (g *gated) Commit(ctx context.Context, txn db.Txn) (db.Revision, error) {
 func TestWaitsForCommitsUnderWay(t *testing.T) {
 	clk := &clock{now: start}
 	g := &gated{Store: dbtest.New(t), entered: make(chan struct{}), open: make(chan struct{}), read: func() {}}
-	g.holds = func(txn db.Txn) bool { return len(txn.Writes) == 28 && !txn.Writes[0].Delete }
+	g.holds = func(txn db.Txn) bool { return len(txn.Writes) == 24 && !txn.Writes[0].Delete }
 	d := open(options(g, clk), clk)
 	d.fill(t)
 	var all sync.WaitGroup
-	for range 4 { // 56 events: limit and slack of one user
+	for range 6 { // 72 events: limit and twice the slack of one user
 		all.Go(func() {
-			if _, err := d.Commit(t.Context(), db.Txn{}, times(14, func(int) activity.Event { return failure(user(1)) })...); err != nil {
+			if _, err := d.Commit(t.Context(), db.Txn{}, times(12, func(int) activity.Event { return failure(user(1)) })...); err != nil {
 				t.Errorf("commit: %v", err)
 			}
 		})
@@ -167,7 +167,7 @@ func TestWaitsForCommitsUnderWay(t *testing.T) {
 	all.Wait()
 	d.stored(t)
 	if n := d.under(t, "e/"+user(1).String()+"/f/"); n > mostOwn+slackOwn {
-		t.Errorf("%d failures, at most %d may be", n, mostOwn+slackOwn)
+		t.Errorf("%d failures when the background is done, at most %d may be", n, mostOwn+slackOwn)
 	}
 }
 
@@ -282,7 +282,8 @@ func TestFillBesideCommits(t *testing.T) {
 	}
 }
 
-// Limits hold right after a restart, before anybody has called Fill, and over many restarts.
+// Limits hold right after a restart, before anybody has called Fill, and over many restarts, each in the midst of
+// what the background does: with the slack that is given on credit.
 func TestReopening(t *testing.T) {
 	path := storePath(t)
 	clk := &clock{now: start}
@@ -291,11 +292,11 @@ func TestReopening(t *testing.T) {
 		d := open(options(s, clk), clk)
 		d.commit(t, times(20, func(int) activity.Event { return failure(user(1)) })...)
 		d.commit(t, times(mostUnknown, func(int) activity.Event { return madeUp("a") })...)
-		if n := d.under(t, "e/"+user(1).String()+"/"); n > mostOwn+slackOwn {
-			t.Errorf("the user has %d failures, at most %d may be", n, mostOwn+slackOwn)
+		if n := d.under(t, "e/"+user(1).String()+"/"); n > mostOwn+3*slackOwn {
+			t.Errorf("the user has %d failures, at most %d may be", n, mostOwn+3*slackOwn)
 		}
-		if n := d.under(t, "a/u/"); n > mostUnknown+2*slackUnknown {
-			t.Errorf("%d failures of no user, at most %d may be", n, mostUnknown+2*slackUnknown)
+		if n := d.under(t, "a/u/"); n > mostUnknown+3*slackUnknown {
+			t.Errorf("%d failures of no user, at most %d may be", n, mostUnknown+3*slackUnknown)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

@@ -115,9 +115,14 @@ func (d *desk) list(tb testing.TB, q activity.Query, limit int) []activity.Event
 	}
 }
 
-// stored counts what stands in the store, and checks that it is what Counts says: rows and events.
+// stored counts what stands in the store when the background is done, and checks that it is what is counted:
+// rows and events.
 func (d *desk) stored(tb testing.TB) (unknown, failures, kept int) {
 	tb.Helper()
+	d.Rest()
+	if wrong, err := d.Miscounted(tb.Context()); err != nil || len(wrong) > 0 {
+		tb.Fatalf("counted wrong: %q, %v", wrong, err)
+	}
 	var rows [3]int
 	for i, class := range []string{"u", "f", "k"} {
 		rows[i] = d.under(tb, "a/"+class+"/")

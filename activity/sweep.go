@@ -68,7 +68,7 @@ func (l *Log) sweepAge(ctx context.Context, c *class, limit int) (int, error) {
 func (l *Log) sweepTotal(ctx context.Context, c *class, limit int) (int, error) {
 	return c.inTurns(limit, func(most int) (int, error) {
 		n, _ := l.counts.in(c)
-		return l.trim(ctx, c, min(n-c.total.most, most))
+		return l.trim(ctx, c, min(n-c.most, most))
 	})
 }
 
@@ -107,11 +107,12 @@ func (l *Log) sweepOthers(ctx context.Context, limit int) (int, error) {
 		if err != nil || !ok {
 			return removed, err
 		}
-		if user == (uuid.UUID{}) {
-			continue
-		}
 		for _, c := range l.classesOf(user) {
-			n, err := l.sweepShare(ctx, share{c, user}, limit-removed)
+			s := share{c, user}
+			if !s.limited() {
+				continue
+			}
+			n, err := l.sweepShare(ctx, s, limit-removed)
 			removed += n
 			if err != nil {
 				return removed, err
@@ -132,7 +133,7 @@ func (l *Log) nextUser(ctx context.Context) (user uuid.UUID, ok bool, err error)
 	l.swept = key + "\x00"
 	const length = len("e/") + 36
 	if len(key) <= length {
-		return uuid.UUID{}, true, nil // none of ours: stepped over like the zero user
+		return uuid.UUID{}, true, nil // none of ours: stepped over, with another look at the zero user
 	}
 	if user, err = uuid.Parse(key[len("e/"):length]); err != nil {
 		return uuid.UUID{}, true, nil

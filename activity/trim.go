@@ -19,8 +19,10 @@ const (
 
 // row is an event that goes: its keys, one where the other cannot be known.
 type row struct {
-	user uuid.UUID
-	keys []string
+	user  uuid.UUID
+	owned bool // user and place are known
+	place string
+	keys  []string
 }
 
 // rowsOf reads rows of a class. It decodes nothing of the events: what cannot be read must go as well.
@@ -30,7 +32,7 @@ func (c *class) rowsOf(entries []db.Entry) []row {
 		r := row{keys: []string{e.Key}}
 		if user, err := uuid.FromBytes(e.Value); err == nil {
 			place := e.Key[len(classPrefix(c.name)):]
-			r = row{user, []string{e.Key, userPrefix(user, c.name) + place}}
+			r = row{user, true, place, []string{e.Key, userPrefix(user, c.name) + place}}
 		}
 		rows = append(rows, r)
 	}
@@ -62,7 +64,7 @@ func (l *Log) trimShare(ctx context.Context, s share, n int) (int, error) {
 	places = places[max(0, len(places)-n):]
 	rows := make([]row, 0, len(places))
 	for _, place := range places {
-		rows = append(rows, row{s.user, []string{userPrefix(s.user, s.class.name) + place, classPrefix(s.class.name) + place}})
+		rows = append(rows, row{s.user, true, place, []string{userPrefix(s.user, s.class.name) + place, classPrefix(s.class.name) + place}})
 	}
 	return l.remove(ctx, s.class, rows)
 }
@@ -141,7 +143,7 @@ func (l *Log) removeSome(ctx context.Context, c *class, rows []row) (int, error)
 		}
 		removed += len(some)
 		for _, r := range some {
-			l.counts.removed(share{c, r.user})
+			l.counts.removed(c, r)
 		}
 	}
 	return removed, errors.Join(errs...)

@@ -22,6 +22,7 @@ func (s *Server) openAccounts() error {
 		Store: login.Accountable(s.store), Now: s.now, Rand: rand.Reader, Sink: s.journal.Event,
 		Retention: a.Retention, MaxPerUser: a.MaxPerUser, MaxTotal: a.MaxTotal,
 	})
+	s.closers = append(s.closers, s.activity.Close)
 	s.users = &login.Users{Store: s.store, Now: s.now, Rand: rand.Reader, Activity: s.activity, EncodeHeader: authz.EncodeValue}
 	s.lockout = lockout.New(lockout.Options{
 		Store: s.store, Now: s.now, Threshold: l.Threshold, NameThreshold: l.NameThreshold,
