@@ -69,7 +69,10 @@ func TestList(t *testing.T) {
 				if !slices.IsSortedFunc(got, func(a, b lockout.Lockout) int { return strings.Compare(key(a.ID), key(b.ID)) }) {
 					t.Errorf("limit %d: not in the order of keys: %v", limit, got)
 				}
-				less := func(a, b lockout.Lockout) bool { a.ID, b.ID, a.NameHash, b.NameHash = "", "", "", ""; return fmt.Sprint(a) < fmt.Sprint(b) }
+				less := func(a, b lockout.Lockout) bool {
+					a.ID, b.ID, a.NameHash, b.NameHash = "", "", "", ""
+					return fmt.Sprint(a) < fmt.Sprint(b)
+				}
 				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(lockout.Lockout{}, "ID", "NameHash"), cmpopts.SortSlices(less), cmpopts.EquateEmpty()); diff != "" {
 					t.Errorf("limit %d (-want +got):\n%s", limit, diff)
 				}
