@@ -43,6 +43,7 @@ var acts = []struct {
 	{"PATCH /admin/users/:id/devices/:device_uid", `{"name":"x"}`, []string{"device_changed IP WHO DEVICE"}},
 	{"DELETE /admin/users/:id/devices/:device_uid", "", []string{"revoked_by_admin IP WHO DEVICE"}},
 	{"POST /admin/devices/sweep", `{"older_than_seconds":0}`, []string{"expired IP WHO DEVICE"}},
+	{"POST /admin/keys/rotate", `{}`, []string{"keys_rotated IP WHO"}},
 	{"DELETE /admin/lockouts/:id", "", []string{"NAME lockout_cleared IP WHO"}},
 }
 
@@ -110,7 +111,7 @@ func (s stage) compareActs(want []string, actor string, before int) {
 		if e.UserAgent != agent || e.Outcome != "success" {
 			s.t.Errorf("%s: user_agent %q, outcome %q", text, e.UserAgent, e.Outcome)
 		}
-		if e.User != s.id && e.Reason != "user_created" {
+		if e.User != s.id && e.Reason != "user_created" && e.Reason != "keys_rotated" {
 			s.t.Errorf("%s is of the user %q, want %q", text, e.User, s.id)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"devicegate/login"
 	"devicegate/problem"
 	"devicegate/reason"
+	"devicegate/token"
 )
 
 // refused is a refusal for one of the check's reasons.
@@ -37,6 +38,9 @@ var answers = []struct {
 	{echo.ErrNotFound, notFound},
 	{login.ErrLastAdmin, problem.New(http.StatusConflict, "conflict", "You are the last enabled admin. Make another one first.")},
 	{lockout.ErrNotFound, notFound},
+	{token.ErrTooManyKeys, problem.New(http.StatusConflict, "conflict", "So many signing keys are alive already. Wait until the old ones retire, or retire them all now.")},
+	{token.ErrKeyFile, problem.New(http.StatusConflict, "conflict", "The signing keys are in tokens.signing_key_file. Put the new key first in that file, and keep the old one below it for a while.")},
+	{token.ErrNoKeys, problem.OfReason(http.StatusServiceUnavailable, reason.KeysUnavailable)},
 	{login.ErrUserExists, problem.New(http.StatusConflict, "conflict", "A user of that name, or of another spelling of it, exists.")},
 	{errTooLarge, problem.New(http.StatusRequestEntityTooLarge, "too_large", "The body is over 16 KiB.")},
 	{errMediaType, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")},

@@ -26,5 +26,5 @@ func (s *server) openapi(c echo.Context) error {
 // jwks may be cached for a short while: a new key is published an hour before it is used.
 func (s *server) jwks(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
-	return c.Blob(http.StatusOK, "application/json", s.JWKS())
+	return c.Blob(http.StatusOK, "application/json", s.Keys.JWKS())
 }

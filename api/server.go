@@ -17,6 +17,7 @@ import (
 	"devicegate/lockout"
 	"devicegate/login"
 	"devicegate/reason"
+	"devicegate/token"
 )
 
 // Options is what the API works with.
@@ -24,7 +25,7 @@ type Options struct {
 	Login    *login.Service
 	Tokens   authz.Tokens
 	Devices  *device.Index
-	JWKS     func() []byte // the public keys, as JSON
+	Keys     *token.Keyring
 	Trusted  clientaddr.Trusted
 	BasePath string // before every path; empty or "/gate"
 	Now      func() time.Time
@@ -102,6 +103,8 @@ func (s *server) adminRoutes(enter entrance) []route {
 		{http.MethodPost, "/admin/devices/sweep", enter.to(s.sweepDevices)},
 		{http.MethodGet, "/admin/devices/:device_uid", anyDevice(enter.to(s.findDevice))},
 		{http.MethodGet, "/admin/login-activity", enter.to(s.listActivity)},
+		{http.MethodGet, "/admin/keys", enter.to(s.listKeys)},
+		{http.MethodPost, "/admin/keys/rotate", enter.to(s.rotateKeys)},
 		{http.MethodGet, "/admin/lockouts", enter.to(s.listLockouts)},
 		{http.MethodDelete, "/admin/lockouts/:id", enter.to(s.clearLockout)},
 	}

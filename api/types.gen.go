@@ -49,6 +49,66 @@ func (e EventOutcome) Valid() bool {
 	}
 }
 
+// Defines values for KeyAlgorithm.
+const (
+	ES256 KeyAlgorithm = "ES256"
+	EdDSA KeyAlgorithm = "EdDSA"
+	RS256 KeyAlgorithm = "RS256"
+)
+
+// Valid indicates whether the value is a known member of the KeyAlgorithm enum.
+func (e KeyAlgorithm) Valid() bool {
+	switch e {
+	case ES256:
+		return true
+	case EdDSA:
+		return true
+	case RS256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeySource.
+const (
+	File  KeySource = "file"
+	Store KeySource = "store"
+)
+
+// Valid indicates whether the value is a known member of the KeySource enum.
+func (e KeySource) Valid() bool {
+	switch e {
+	case File:
+		return true
+	case Store:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyState.
+const (
+	Published KeyState = "published"
+	Retired   KeyState = "retired"
+	Signing   KeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the KeyState enum.
+func (e KeyState) Valid() bool {
+	switch e {
+	case Published:
+		return true
+	case Retired:
+		return true
+	case Signing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListActivityParamsOutcome.
 const (
 	ListActivityParamsOutcomeFailure ListActivityParamsOutcome = "failure"
@@ -188,6 +248,41 @@ type EventOutcome string
 type EventPage struct {
 	Next    *string `json:"next"`
 	Results []Event `json:"results"`
+}
+
+// Key defines model for Key.
+type Key struct {
+	Algorithm KeyAlgorithm `json:"algorithm"`
+
+	// CreatedAt Null for a key of a file.
+	CreatedAt *time.Time `json:"created_at"`
+	Kid       string     `json:"kid"`
+	RetiresAt *time.Time `json:"retires_at"`
+
+	// SignsFrom Of a key that waits, when it may begin to sign; of another, when it began.
+	SignsFrom *time.Time `json:"signs_from"`
+	Source    KeySource  `json:"source"`
+	State     KeyState   `json:"state"`
+}
+
+// KeyAlgorithm defines model for Key.Algorithm.
+type KeyAlgorithm string
+
+// KeySource defines model for Key.Source.
+type KeySource string
+
+// KeyState defines model for Key.State.
+type KeyState string
+
+// KeyList defines model for KeyList.
+type KeyList struct {
+	Results []Key `json:"results"`
+}
+
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// RetireNow Retire every other key at once, for a key that was stolen.
+	RetireNow *bool `json:"retire_now,omitempty"`
 }
 
 // Lockout defines model for Lockout.
@@ -362,6 +457,9 @@ type EndForbidden = Problem
 // Events defines model for Events.
 type Events = EventPage
 
+// KeysElsewhere defines model for KeysElsewhere.
+type KeysElsewhere = Problem
+
 // LastAdmin defines model for LastAdmin.
 type LastAdmin = Problem
 
@@ -481,6 +579,9 @@ type ListOwnActivityParams struct {
 
 // SweepDevicesJSONRequestBody defines body for SweepDevices for application/json ContentType.
 type SweepDevicesJSONRequestBody = DeviceSweep
+
+// RotateKeysJSONRequestBody defines body for RotateKeys for application/json ContentType.
+type RotateKeysJSONRequestBody = KeyRotation
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = NewUser

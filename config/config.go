@@ -52,6 +52,11 @@ type Config struct {
 // Store is the database file.
 type Store struct {
 	Path string // relative to the working directory or absolute; created when missing; never empty
+
+	// EncryptionKeyFile is the path of the key that private keys are encrypted with, so that neither
+	// the file nor a backup of it gives them away; "" means none. It holds 32 random bytes, raw or as
+	// 64 hex digits or base64. A store once encrypted does not open without it.
+	EncryptionKeyFile string
 }
 
 // Checks is what proxies ask.
@@ -100,11 +105,21 @@ type Operations struct {
 type Tokens struct {
 	Issuer          string        // the claim iss, 1 to 256 printable ASCII characters without spaces
 	Audience        string        // the claim aud, likewise
+	Algorithm       string        // of new keys: EdDSA, ES256 or RS256; a change rotates
 	AccessLifetime  time.Duration // 1m to 24h; also the longest exp - iat accepted from ourselves
 	RefreshLifetime time.Duration // from the last refresh; AccessLifetime to 3650d
 	RefreshRotation bool          // a refresh token is replaced at every use; false: it stays, and reuse cannot be detected
 	RefreshGrace    time.Duration // how long the previous refresh token answers with its successor again; 0s to 1h
 	Leeway          time.Duration // for nbf and iat, never for exp; 0s to 60s
+
+	// SigningKeyFile is the path of keys kept outside the store, PEM or JWK or a JWKS: the first
+	// signs, all verify. "" means none. With it no key of the store signs, and KeyRotation does
+	// nothing: whoever writes the file rotates.
+	SigningKeyFile string
+
+	// KeyRotation is the age at which a key is replaced, AccessLifetime + 2h to 3650d; 0 means on
+	// command alone. The next key is published an hour before it signs.
+	KeyRotation time.Duration
 }
 
 // Passwords is how passwords are accepted and hashed.
@@ -240,11 +255,13 @@ func Default() Config {
 		Tokens: Tokens{
 			Issuer:          "devicegate",
 			Audience:        "devicegate",
+			Algorithm:       "EdDSA",
 			AccessLifetime:  15 * time.Minute,
 			RefreshLifetime: 30 * day,
 			RefreshRotation: true,
 			RefreshGrace:    30 * time.Second,
 			Leeway:          5 * time.Second,
+			KeyRotation:     90 * day,
 		},
 		Passwords: Passwords{
 			MinLength: recommendedPassword,

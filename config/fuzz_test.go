@@ -65,15 +65,17 @@ func spell(c *config.Config) string {
 		}
 		return "[" + strings.Join(words, ", ") + "]"
 	}
-	put("store", fmt.Sprintf("{path: %q}", c.Store.Path))
+	put("store", fmt.Sprintf("{path: %q, encryption_key_file: %q}", c.Store.Path, c.Store.EncryptionKeyFile))
 	put("checks", fmt.Sprintf("{http: {address: %q}, grpc: {address: %q, policy: %q}, allowed_peers: %s}",
 		c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.Checks.GRPC.Policy, networks(c.Checks.AllowedPeers)))
 	put("api", fmt.Sprintf("{address: %q, base_path: %q, sign_in_rate: %s}", c.API.Address, c.API.BasePath, c.API.SignInRate))
 	put("admin", fmt.Sprintf("{socket: %q, address: %q}", c.Admin.Socket, c.Admin.Address))
 	put("operations", fmt.Sprintf("{address: %q}", c.Operations.Address))
 	put("trusted_proxies", networks(c.TrustedProxies))
-	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s, refresh_rotation: %t, refresh_grace: %s}",
-		c.Tokens.Issuer, c.Tokens.Audience, c.Tokens.AccessLifetime, c.Tokens.RefreshLifetime, c.Tokens.Leeway, c.Tokens.RefreshRotation, c.Tokens.RefreshGrace))
+	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s, refresh_rotation: %t, refresh_grace: %s, "+
+		"algorithm: %s, signing_key_file: %q, key_rotation: %s}",
+		c.Tokens.Issuer, c.Tokens.Audience, c.Tokens.AccessLifetime, c.Tokens.RefreshLifetime, c.Tokens.Leeway, c.Tokens.RefreshRotation, c.Tokens.RefreshGrace,
+		c.Tokens.Algorithm, c.Tokens.SigningKeyFile, c.Tokens.KeyRotation))
 	put("passwords", fmt.Sprintf("{min_length: %d, max_concurrent: %d, argon2id: {memory: %dKiB, iterations: %d, parallelism: %d}}",
 		c.Passwords.MinLength, c.Passwords.MaxConcurrent, c.Passwords.Argon2id.Memory>>10, c.Passwords.Argon2id.Iterations, c.Passwords.Argon2id.Parallelism))
 	var limits []string

@@ -23,6 +23,7 @@ type key struct {
 func keys(c *Config) []key {
 	return []key{
 		one("store.path", &c.Store.Path, filePath),
+		one("store.encryption_key_file", &c.Store.EncryptionKeyFile, optionalFile),
 
 		one("checks.http.address", &c.Checks.HTTP.Address, parseAddress),
 		one("checks.grpc.address", &c.Checks.GRPC.Address, parseAddress),
@@ -40,11 +41,14 @@ func keys(c *Config) []key {
 
 		one("tokens.issuer", &c.Tokens.Issuer, claim),
 		one("tokens.audience", &c.Tokens.Audience, claim),
+		one("tokens.algorithm", &c.Tokens.Algorithm, oneOf("EdDSA", "ES256", "RS256")),
 		one("tokens.access_lifetime", &c.Tokens.AccessLifetime, wholeSeconds(durations(time.Minute, day))),
 		one("tokens.refresh_lifetime", &c.Tokens.RefreshLifetime, durations(time.Minute, 3650*day)),
 		one("tokens.refresh_rotation", &c.Tokens.RefreshRotation, yesOrNo),
 		one("tokens.refresh_grace", &c.Tokens.RefreshGrace, durations(0, time.Hour)),
 		one("tokens.leeway", &c.Tokens.Leeway, wholeSeconds(durations(0, time.Minute))),
+		one("tokens.signing_key_file", &c.Tokens.SigningKeyFile, optionalFile),
+		one("tokens.key_rotation", &c.Tokens.KeyRotation, orZero(durations(2*time.Hour, 3650*day))),
 
 		one("passwords.min_length", &c.Passwords.MinLength, numbers(8, 256)),
 		one("passwords.max_concurrent", &c.Passwords.MaxConcurrent, numbers(0, 1024)),

@@ -76,6 +76,7 @@ func TestDefaults(t *testing.T) {
 			Issuer: "devicegate", Audience: "devicegate",
 			AccessLifetime: 15 * time.Minute, RefreshLifetime: 720 * time.Hour, Leeway: 5 * time.Second,
 			RefreshRotation: true, RefreshGrace: 30 * time.Second,
+			Algorithm: "EdDSA", KeyRotation: 2160 * time.Hour,
 		},
 		Passwords: config.Passwords{
 			MinLength: 15,
@@ -167,13 +168,16 @@ func TestEnvironment(t *testing.T) {
 			"DEVICEGATE_TRUSTED_PROXIES=", "DEVICEGATE_PASSWORDS_ARGON2ID_MEMORY=1GiB",
 			"DEVICEGATE_API_SIGN_IN_RATE=3/1h30m", "DEVICEGATE_ADMIN_ADDRESS=[::1]:9284",
 			"DEVICEGATE_ACTIVITY_MAX_PER_USER=10", "DEVICEGATE_LOCKOUT_EXEMPT_NETWORKS=192.0.2.0/24, 2001:db8::/32",
+			"DEVICEGATE_STORE_ENCRYPTION_KEY_FILE=/run/secrets/store.key", "DEVICEGATE_TOKENS_SIGNING_KEY_FILE=keys.pem",
+			"DEVICEGATE_TOKENS_ALGORITHM=ES256", "DEVICEGATE_TOKENS_KEY_ROTATION=0s",
 			"DEVICEGATE_GEO_MMDB_FILE=/data/city.mmdb", "DEVICEGATE_GEO_HTTP_URL=https://geo.example:8443/json?ip={ip}&key=1",
 			"DEVICEGATE_PORT_9280_TCP=tcp://10.0.0.1:9280", "DEVICEGATE_PORT=tcp://10.0.0.1:9280", "DEVICEGATE_LOG_LEVLE=debug",
 		},
 	})
 	want := config.Default()
 	want.API.BasePath = "/a"
-	want.Store.Path = "/data/a=b.db"
+	want.Store = config.Store{Path: "/data/a=b.db", EncryptionKeyFile: "/run/secrets/store.key"}
+	want.Tokens.SigningKeyFile, want.Tokens.Algorithm, want.Tokens.KeyRotation = "keys.pem", "ES256", 0
 	want.Checks.HTTP.Address = config.Address{Network: "unix", Addr: "/run/check.sock"}
 	want.Checks.GRPC.Address = config.Address{}
 	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("10.1.0.0/16")}
@@ -218,7 +222,8 @@ checks:
   - 10.0.0.1
   - "::1"
   - fe80::/10
-tokens: {access_lifetime: 24h, refresh_lifetime: 1d12h, leeway: 0}
+store: {encryption_key_file: /etc/devicegate/store.key}
+tokens: {algorithm: RS256, access_lifetime: 24h, refresh_lifetime: 1d12h, leeway: 0, signing_key_file: /etc/devicegate/keys.json, key_rotation: 1d2h}
 passwords: {min_length: 8, argon2id: {memory: 20480KiB}}
 devices:
   max_devices: 3
@@ -246,6 +251,8 @@ policies:
 	want.Checks.HTTP.Address = config.Address{Network: "tcp", Addr: "gate.example:9280"}
 	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10")}
 	want.Tokens.AccessLifetime, want.Tokens.RefreshLifetime, want.Tokens.Leeway = 24*time.Hour, 36*time.Hour, 0
+	want.Store.EncryptionKeyFile = "/etc/devicegate/store.key"
+	want.Tokens.Algorithm, want.Tokens.SigningKeyFile, want.Tokens.KeyRotation = "RS256", "/etc/devicegate/keys.json", 26*time.Hour
 	want.Passwords.MinLength, want.Passwords.Argon2id.Memory = 8, 20<<20
 	want.Devices.MaxDevices, want.Devices.MaxDevicesByRole, want.Devices.MaxLifetime = 3, map[string]int{"staff": 1, "0": 2}, 0
 	want.Devices.OnLimit, want.Devices.AllowDelete, want.Devices.DeleteDelay = "refuse", false, 36*time.Hour

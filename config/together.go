@@ -5,12 +5,14 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // checkTogether applies the rules across keys. Each is skipped where one of its keys has a fault of
 // its own.
 func (l *loader) checkTogether() {
 	l.checkLifetimes()
+	l.checkKeyRotation()
 	l.checkDeviceLimits()
 	l.checkGRPCPolicy()
 	l.checkHeadersDistinct()
@@ -41,6 +43,17 @@ func (l *loader) checkLifetimes() {
 		l.conflict(fmt.Sprintf("tokens.refresh_lifetime is %s, under tokens.access_lifetime, which is %s; a refresh token has to live at least as long",
 			showDuration(t.RefreshLifetime), showDuration(t.AccessLifetime)),
 			"tokens.refresh_lifetime", "tokens.access_lifetime")
+	}
+}
+
+// checkKeyRotation keeps the schedule slower than the life of a key before and after it signs, so
+// that the keys that verify do not pile up.
+func (l *loader) checkKeyRotation() {
+	t := l.config.Tokens
+	if least := t.AccessLifetime + 2*time.Hour; t.KeyRotation != 0 && t.KeyRotation < least {
+		l.conflict(fmt.Sprintf("tokens.key_rotation is %s, under %s, which is tokens.access_lifetime and 2h; a key is published an hour before it signs, and verifies until its last token is dead",
+			showDuration(t.KeyRotation), showDuration(least)),
+			"tokens.key_rotation", "tokens.access_lifetime")
 	}
 }
 

@@ -102,14 +102,14 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.openHasher(); err != nil {
 		return err
 	}
-	if err := s.openTokens(ctx); err != nil {
-		return err
-	}
 	s.registry = prometheus.NewRegistry()
 	s.journal = journal.New(s.log, s.config.Log.AllowedSample, s.registry)
 	s.index = device.NewIndex(s.keep(), s.ipChange())
 	s.registerMetrics()
 	if err := s.openAccounts(); err != nil {
+		return err
+	}
+	if err := s.openTokens(ctx); err != nil {
 		return err
 	}
 	if err := s.openLogin(ctx); err != nil {
@@ -153,13 +153,36 @@ func (s *Server) hashParams() password.Params {
 }
 
 func (s *Server) openTokens(ctx context.Context) error {
-	keys, err := token.OpenKeyring(ctx, s.store, s.now, rand.Reader)
+	options, err := s.keyOptions()
+	if err != nil {
+		return err
+	}
+	keys, err := token.OpenKeyring(ctx, s.activity.Through(s.store), options)
 	if err != nil {
 		return fmt.Errorf("the signing keys: %w", err)
+	}
+	for _, w := range keys.Warnings() {
+		s.log.Warn().Msg(w)
 	}
 	s.keys = keys
 	s.verifier, err = token.NewVerifier(s.tokenConfig(), keys, s.now)
 	return err
+}
+
+func (s *Server) keyOptions() (token.Options, error) {
+	t := s.config.Tokens
+	o := token.Options{
+		Now: s.now, Rand: rand.Reader, Algorithm: token.Algorithm(t.Algorithm), Rotation: t.KeyRotation,
+		AccessLifetime: t.AccessLifetime, Leeway: t.Leeway, SigningKeyFile: t.SigningKeyFile,
+	}
+	if file := s.config.Store.EncryptionKeyFile; file != "" {
+		key, err := token.ReadEncryptionKey(file)
+		if err != nil {
+			return o, fmt.Errorf("store.encryption_key_file: %w", err)
+		}
+		o.EncryptionKey = key
+	}
+	return o, nil
 }
 
 func (s *Server) tokenConfig() token.Config {
@@ -297,7 +320,7 @@ func (s *Server) RemoteAdmin() http.Handler { return api.NewRemoteAdmin(s.apiOpt
 func (s *Server) apiOptions(base string) api.Options {
 	policy := password.Policy{MinLength: s.config.Passwords.MinLength}
 	return api.Options{
-		Login: s.login, Tokens: s.verifier, Devices: s.index, JWKS: s.keys.JWKS,
+		Login: s.login, Tokens: s.verifier, Devices: s.index, Keys: s.keys,
 		Trusted: clientaddr.Trusted(s.config.TrustedProxies), BasePath: base, Now: s.now, Log: s.log,
 		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher,
 		CheckPassword: func(name, password string) error { return policy.Check(password, name, "devicegate") },

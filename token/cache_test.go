@@ -3,6 +3,7 @@ package token_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,69 +15,74 @@ import (
 
 // TestHitIsAsStrictAsAMiss takes one token through the clock with a warm cache and with none.
 func TestHitIsAsStrictAsAMiss(t *testing.T) {
-	cold := defaultConfig()
-	cold.CacheBytes = 1
-	f := newFixture(t, defaultConfig())
-	uncached := must(token.NewVerifier(cold, f.ring, f.clock.now))(t)
-	raw := f.sign(f.header(), honestClaims().with("nbf", fmt.Sprint(start+2)).String())
-	if _, why := f.verifier.Verify(raw); why != reason.OK {
-		t.Fatalf("warming the cache: %v", why)
-	}
-	for _, step := range []struct {
-		now  int64
-		want reason.Reason
-	}{
-		{start + lifetime - 1, reason.OK},
-		{start + lifetime, reason.TokenExpired},
-		{start + lifetime + 1, reason.TokenExpired},
-		{start - leeway + 2, reason.OK},
-		{start - leeway + 1, reason.TokenNotYetValid}, // by nbf
-		{start - leeway - 1, reason.TokenNotYetValid}, // by both
-		{start, reason.OK},
-	} {
-		f.clock.unix.Store(step.now)
-		hit, warm := f.verifier.Verify(raw)
-		miss, bare := uncached.Verify(raw)
-		if warm != step.want || bare != step.want || hit != miss {
-			t.Errorf("now %+d: hit %v %+v, miss %v %+v, want %v", step.now-start, warm, hit, bare, miss, step.want)
+	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
+		cold := defaultConfig()
+		cold.CacheBytes = 1
+		uncached := must(token.NewVerifier(cold, f.ring, f.clock.now))(t)
+		raw := f.sign(f.header(), honestClaims().with("nbf", fmt.Sprint(start+2)).String())
+		if _, why := f.verifier.Verify(raw); why != reason.OK {
+			t.Fatalf("warming the cache: %v", why)
 		}
-	}
+		for _, step := range []struct {
+			now  int64
+			want reason.Reason
+		}{
+			{start + lifetime - 1, reason.OK},
+			{start + lifetime, reason.TokenExpired},
+			{start + lifetime + 1, reason.TokenExpired},
+			{start - leeway + 2, reason.OK},
+			{start - leeway + 1, reason.TokenNotYetValid}, // by nbf
+			{start - leeway - 1, reason.TokenNotYetValid}, // by both
+			{start, reason.OK},
+		} {
+			f.clock.unix.Store(step.now)
+			hit, warm := f.verifier.Verify(raw)
+			miss, bare := uncached.Verify(raw)
+			if warm != step.want || bare != step.want || hit != miss {
+				t.Errorf("now %+d: hit %v %+v, miss %v %+v, want %v", step.now-start, warm, hit, bare, miss, step.want)
+			}
+		}
+	})
 }
 
 func TestHitChecksIssuedAt(t *testing.T) {
-	f := newFixture(t, defaultConfig())
-	raw := f.sign(f.header(), honestClaims().with("nbf", "1799999000").String())
-	if _, why := f.verifier.Verify(raw); why != reason.OK {
-		t.Fatal(why)
-	}
-	f.clock.unix.Store(start - leeway - 1) // the clock was set back
-	if _, why := f.verifier.Verify(raw); why != reason.TokenNotYetValid {
-		t.Errorf("got %v, want %v", why, reason.TokenNotYetValid)
-	}
-}
-
-// TestHitChecksKeys: a token is as dead as its key, however warm it is.
-func TestHitChecksKeys(t *testing.T) {
-	f := newFixture(t, defaultConfig())
-	raw := f.mustIssue(t)
-	before := f.ring.Epoch()
-	for range 2 {
+	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
+		raw := f.sign(f.header(), honestClaims().with("nbf", "1799999000").String())
 		if _, why := f.verifier.Verify(raw); why != reason.OK {
 			t.Fatal(why)
 		}
-	}
-	second := secondKey(t)
-	mustApply(t, f.ring, 2, put(t, "w/k/00000002", second), put(t, firstRecord, with(f.store.record(t, firstRecord), "state", "published")))
-	if _, why := f.verifier.Verify(raw); why != reason.OK {
-		t.Errorf("the key still verifies: got %v", why)
-	}
-	mustApply(t, f.ring, 3, put(t, firstRecord, with(f.store.record(t, firstRecord), "state", "retired")))
-	if _, why := f.verifier.Verify(raw); why != reason.TokenUnverified {
-		t.Errorf("the key is retired: got %v, want %v", why, reason.TokenUnverified)
-	}
-	if after := f.ring.Epoch(); after != before+2 {
-		t.Errorf("two changes took the epoch from %d to %d", before, after)
-	}
+		f.clock.unix.Store(start - leeway - 1) // the clock was set back
+		if _, why := f.verifier.Verify(raw); why != reason.TokenNotYetValid {
+			t.Errorf("got %v, want %v", why, reason.TokenNotYetValid)
+		}
+	})
+}
+
+// TestHitChecksKeys: a token is as dead as its key, however warm it is; and a key that comes leaves
+// the cache as it is.
+func TestHitChecksKeys(t *testing.T) {
+	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
+		raw := f.mustIssue(t)
+		before := f.ring.Epoch()
+		for range 2 {
+			if _, why := f.verifier.Verify(raw); why != reason.OK {
+				t.Fatal(why)
+			}
+		}
+		name := fmt.Sprintf("w/k/%08d", 1+slices.Index(algorithms, f.alg))
+		published := with(f.store.record(t, name), "state", "published")
+		mustApply(t, f.ring, 10, put(t, "w/k/00000004", secondKey(t)), put(t, name, published))
+		if _, why := f.verifier.Verify(raw); why != reason.OK || !f.verifier.Cached(raw) {
+			t.Errorf("the key still verifies: got %v, in the cache: %v", why, f.verifier.Cached(raw))
+		}
+		mustApply(t, f.ring, 11, put(t, name, with(published, "state", "retired")))
+		if _, why := f.verifier.Verify(raw); why != reason.TokenUnverified {
+			t.Errorf("the key is retired: got %v, want %v", why, reason.TokenUnverified)
+		}
+		if after := f.ring.Epoch(); after != before+1 {
+			t.Errorf("a key that came and one that went took the epoch from %d to %d", before, after)
+		}
+	})
 }
 
 func TestCacheServesOneConfigurationOnly(t *testing.T) {
@@ -277,12 +283,13 @@ func TestJunkIsCheap(t *testing.T) {
 }
 
 func TestHitAllocatesNothing(t *testing.T) {
-	f := newFixture(t, defaultConfig())
-	raw := f.mustIssue(t)
-	f.verifier.Verify(raw)
-	if n := testing.AllocsPerRun(100, func() { f.verifier.Verify(raw) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
+		raw := f.mustIssue(t)
+		f.verifier.Verify(raw)
+		if n := testing.AllocsPerRun(100, func() { f.verifier.Verify(raw) }); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
 }
 
 // secondKey returns the record of a new key that signs.
@@ -298,7 +305,7 @@ func with(record map[string]any, name string, value any) map[string]any {
 	return record
 }
 
-func put(t *testing.T, name string, record map[string]any) db.Write {
+func put(t testing.TB, name string, record map[string]any) db.Write {
 	t.Helper()
 	return db.Put(name, must(json.Marshal(record))(t))
 }

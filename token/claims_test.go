@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,15 +12,17 @@ import (
 	"devicegate/token"
 )
 
-func TestClaims(t *testing.T) {
-	f := newFixture(t, defaultConfig())
+// claimsCase is a set of claims that our key signed, and what becomes of it.
+type claimsCase struct {
+	name   string
+	claims members
+	want   reason.Reason
+}
+
+func claimsCases() []claimsCase {
 	m := honestClaims()
 	user, device := userID.String(), deviceID.String()
-	tests := []struct {
-		name   string
-		claims members
-		want   reason.Reason
-	}{
+	tests := []claimsCase{
 		{"honest", m, reason.OK},
 		{"a claim of a later version", m.with("amr", `{"a":[{}]}`), reason.OK},
 		{"roles empty", m.with("roles", `[]`), reason.OK},
@@ -78,44 +81,49 @@ func TestClaims(t *testing.T) {
 	wrong := map[bool]string{true: "aud", false: "token_type"} // a complete set comes first in the order
 	for _, name := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "roles", "username", "token_type", "user_id"} {
 		tests = append(tests,
-			struct {
-				name   string
-				claims members
-				want   reason.Reason
-			}{name + " missing, and another claim wrong", m.with(wrong[name != "aud"], `"other"`).without(name), reason.TokenMalformed},
-			struct {
-				name   string
-				claims members
-				want   reason.Reason
-			}{name + " in capitals", m.without(name).with(strings.ToUpper(name), m.value(name)), reason.TokenMalformed})
+			claimsCase{name + " missing, and another claim wrong", m.with(wrong[name != "aud"], `"other"`).without(name), reason.TokenMalformed},
+			claimsCase{name + " in capitals", m.without(name).with(strings.ToUpper(name), m.value(name)), reason.TokenMalformed})
 	}
 	for _, name := range []string{"exp", "iat", "nbf"} {
 		for _, bad := range []string{
 			`null`, `0`, `-1`, `-0`, `"1800000900"`, `"2027-01-15T08:15:00Z"`, `1800000900.5`, `1800000900.0`, `18000009e2`, `1.8E9`,
 			`1e308`, `1e400`, `9223372036854775808`, `-9223372036854775809`, `18446744073709551616`, `true`, `[1800000900]`, `{}`,
 		} {
-			tests = append(tests, struct {
-				name   string
-				claims members
-				want   reason.Reason
-			}{name + " " + bad, m.with(name, bad), reason.TokenMalformed})
+			tests = append(tests, claimsCase{name + " " + bad, m.with(name, bad), reason.TokenMalformed})
 		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			raw := f.sign(f.header(), tt.claims.String())
-			got, why := f.verifier.Verify(raw)
-			if why != tt.want {
-				t.Errorf("got %v, want %v", why, tt.want)
-			}
-			if why != reason.OK && got != (token.Verified{}) {
-				t.Errorf("a refused token vouches for %+v", got)
-			}
-			if _, why := f.verifier.Verify(broken(raw)); why != reason.TokenUnverified {
-				t.Errorf("with a broken signature: got %v, want %v whatever the claims say", why, reason.TokenUnverified)
-			}
-		})
+	return tests
+}
+
+func TestClaims(t *testing.T) {
+	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
+		for _, tt := range claimsCases() {
+			t.Run(tt.name, func(t *testing.T) {
+				raw := f.sign(f.header(), tt.claims.String())
+				got, why := f.verifier.Verify(raw)
+				if why != tt.want {
+					t.Errorf("got %v, want %v", why, tt.want)
+				}
+				if why != reason.OK && got != (token.Verified{}) {
+					t.Errorf("a refused token vouches for %+v", got)
+				}
+				if _, why := f.verifier.Verify(broken(raw)); why != reason.TokenUnverified {
+					t.Errorf("with a broken signature: got %v, want %v whatever the claims say", why, reason.TokenUnverified)
+				}
+			})
+		}
+	})
+}
+
+// claimAttacks: J10 to J12, the cases that are refused.
+func claimAttacks(f *fixture) []attack {
+	var list []attack
+	for _, c := range claimsCases() {
+		if c.want != reason.OK {
+			list = append(list, attack{"claims: " + c.name, f.sign(f.header(), c.claims.String()), c.want})
+		}
 	}
+	return list
 }
 
 func (m members) value(name string) string {
@@ -127,10 +135,11 @@ func (m members) value(name string) string {
 	return ""
 }
 
-// broken returns raw with another, well-formed signature.
+// broken returns raw with another signature, as long as its own.
 func broken(raw string) string {
-	input := raw[:strings.LastIndex(raw, ".")]
-	return input + "." + b64(strings.Repeat("\x01", 64))
+	input, signature := raw[:strings.LastIndex(raw, ".")], raw[strings.LastIndex(raw, ".")+1:]
+	size := max(64, base64.RawURLEncoding.DecodedLen(len(signature)))
+	return input + "." + b64(strings.Repeat("\x01", size))
 }
 
 // TestClaimsOrder breaks ever more claims at once: the reason is that of the first in the order.

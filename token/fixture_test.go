@@ -2,9 +2,10 @@ package token_test
 
 import (
 	"context"
-	"crypto/ed25519"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -52,8 +53,9 @@ type fixture struct {
 	ring     *token.Keyring
 	issuer   *token.Issuer
 	verifier *token.Verifier
+	alg      token.Algorithm
 	kid      string
-	private  ed25519.PrivateKey
+	private  crypto.Signer
 	signed   map[string]bool // every token that the private key has signed
 }
 
@@ -62,11 +64,23 @@ func newFixture(tb testing.TB, cfg token.Config) *fixture {
 	f := &fixture{clock: &clock{}, store: newMemoryStore(), signed: map[string]bool{}}
 	f.clock.unix.Store(start)
 	random := rand.NewChaCha8([32]byte{1}) // the same key in every process, so that fuzzing's workers share their seeds
-	f.ring = must(token.OpenKeyring(context.Background(), f.store, f.clock.now, random))(tb)
+	f.open(tb, cfg, random)
+	f.alg, f.private = token.EdDSA, fromRecord(tb, f.store.record(tb, firstRecord))
+	f.kid = kidOf(f.private)
+	return f
+}
+
+// open opens the ring and makes the issuer and the verifier on it.
+func (f *fixture) open(tb testing.TB, cfg token.Config, random io.Reader) {
+	tb.Helper()
+	f.ring = must(token.OpenKeyring(context.Background(), f.store, options(f.clock.now, random)))(tb)
 	f.issuer = must(token.NewIssuer(cfg, f.ring, f.clock.now, random))(tb)
 	f.verifier = must(token.NewVerifier(cfg, f.ring, f.clock.now))(tb)
-	f.kid, f.private = f.store.mustKey(tb, firstRecord)
-	return f
+}
+
+// options are those of a ring that rotates on command.
+func options(now func() time.Time, random io.Reader) token.Options {
+	return token.Options{Now: now, Rand: random, AccessLifetime: lifetime * time.Second, Leeway: leeway * time.Second}
 }
 
 // must returns v, or fails the test that it is then given.
@@ -95,7 +109,9 @@ func (f *fixture) mustIssue(tb testing.TB) string {
 }
 
 // header returns the header of an honest token as JSON.
-func (f *fixture) header() string { return `{"alg":"EdDSA","kid":"` + f.kid + `","typ":"at+jwt"}` }
+func (f *fixture) header() string {
+	return `{"alg":"` + string(f.alg) + `","kid":"` + f.kid + `","typ":"at+jwt"}`
+}
 
 // members is an ordered JSON object of raw values, so that tests can say every wrong thing.
 type members [][2]string
@@ -140,11 +156,6 @@ func (f *fixture) sign(header, claims string) string {
 	raw := signWith(f.private, header, claims)
 	f.signed[raw] = true
 	return raw
-}
-
-func signWith(key ed25519.PrivateKey, header, claims string) string {
-	input := b64(header) + "." + b64(claims)
-	return input + "." + b64(string(ed25519.Sign(key, []byte(input))))
 }
 
 // memoryStore is the part of db.Store that keys need, in memory.
@@ -208,12 +219,4 @@ func (s *memoryStore) record(tb testing.TB, name string) map[string]any {
 		tb.Fatalf("record %q: %v", name, err)
 	}
 	return r
-}
-
-// mustKey returns the kid and the private key of a stored key.
-func (s *memoryStore) mustKey(tb testing.TB, name string) (string, ed25519.PrivateKey) {
-	tb.Helper()
-	r := s.record(tb, name)
-	seed := must(base64.RawURLEncoding.DecodeString(r["private_jwk"].(map[string]any)["d"].(string)))(tb)
-	return r["kid"].(string), ed25519.NewKeyFromSeed(seed)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
-	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
@@ -107,12 +106,12 @@ func (i *Issuer) wire(c Claims) wireClaims {
 }
 
 // sign returns payload as a compact JWS whose header is exactly alg, kid and typ.
-func (k *signingKey) sign(payload []byte) ([]byte, error) {
+func (k *keyPair) sign(payload []byte) ([]byte, error) {
 	h := jws.NewHeaders()
 	for name, value := range map[string]string{jws.KeyIDKey: k.kid, jws.TypeKey: headerType} {
 		if err := h.Set(name, value); err != nil {
 			return nil, err
 		}
 	}
-	return jws.Sign(payload, jws.WithKey(jwa.EdDSA, k.private, jws.WithProtectedHeaders(h)))
+	return jws.Sign(payload, jws.WithKey(k.alg.jwa(), k.signer, jws.WithProtectedHeaders(h)))
 }

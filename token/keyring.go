@@ -3,101 +3,209 @@ package token
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jwk"
-
 	"devicegate/db"
 )
 
 const (
-	// keyPrefix is watched: every process must verify with the same keys. Keys are numbered upwards,
-	// and a new one is written only where its number is free, so that of two writers one loses.
-	keyPrefix = db.WatchedPrefix + "k/"
-	firstKey  = keyPrefix + "00000001"
+	// PublishAhead is how long a new key is published before it signs. Readers of the JWKS must not
+	// be told to keep it for longer.
+	PublishAhead = time.Hour
 
-	openAttempts = 3 // losing the race for the first key twice means that something deletes keys
+	// retireSlack is added to the time until no token of a key can live: for a process that learns a
+	// little later that another key signs now, and for one that issues slowly.
+	retireSlack = time.Minute
+
+	openAttempts = 4 // losing a race more often than that means that something deletes keys
 )
 
-// Keyring holds the signing keys of the store. It is safe for concurrent use: readers see one whole
-// key set or the next, never a mixture.
+// Options is what a keyring goes by. It is copied by OpenKeyring.
+type Options struct {
+	Now  func() time.Time // safe for concurrent use
+	Rand io.Reader        // safe for concurrent use
+
+	Algorithm      Algorithm     // of new keys; "" means EdDSA. Keys of another are rotated out by Tick
+	Rotation       time.Duration // age at which a key of the store is replaced; 0 means on command alone
+	AccessLifetime time.Duration // as in Config, as the next
+	Leeway         time.Duration
+
+	EncryptionKey  []byte // of EncryptionKeySize bytes (ReadEncryptionKey); nil means that private keys are stored as they are
+	SigningKeyFile string // keys kept outside the store, which then sign alone; "" means none
+}
+
+// overlap is how long a key verifies after it stopped signing.
+func (o *Options) overlap() time.Duration { return o.AccessLifetime + o.Leeway + retireSlack }
+
+func (o *Options) validate() error {
+	var errs []error
+	if !o.Algorithm.Valid() {
+		errs = append(errs, fmt.Errorf("token: the algorithm %q is none of %s, %s and %s", o.Algorithm, EdDSA, ES256, RS256))
+	}
+	if o.AccessLifetime < time.Second || o.Leeway < 0 {
+		errs = append(errs, errors.New("token: the access lifetime must be at least 1s and the leeway not negative"))
+	}
+	// Less would have ever more keys verify at a time.
+	if least := PublishAhead + o.overlap(); o.Rotation < 0 || (o.Rotation > 0 && o.Rotation < least) {
+		errs = append(errs, fmt.Errorf("token: the key rotation must be 0s or at least %s: a key is published %s before it signs, and verifies for %s after", least, PublishAhead, o.overlap()))
+	}
+	return errors.Join(errs...)
+}
+
+// Keyring holds the signing keys: those of the store, or those of a file and beside them what the
+// store still publishes. It is safe for concurrent use: readers see one whole key set or the next,
+// never a mixture.
+//
+// Every change in the store comes in through Apply, also a ring's own, so that processes agree. The
+// ring's change is in it when the method that made it returns, whether Apply is fed or not.
 type Keyring struct {
-	set atomic.Pointer[keySet]
+	options Options
+	store   db.Store
+	seal    *sealer
+	set     atomic.Pointer[keySet]
 
-	mu       sync.Mutex        // orders changes
-	records  map[string][]byte // as stored, by their key
-	revision db.Revision       // of the newest change in records
+	change sync.Mutex // held by whoever means to change keys; before mu, and during a commit
+	steady steady     // guarded by change
+
+	mu       sync.Mutex          // orders what is seen; never held during a commit, whose feed needs it
+	records  map[string]db.Entry // as stored, by their key
+	revision db.Revision         // of the newest change in records
+	list     []*stored           // records, checked; nil when they could not be read whole
+	since    map[string]time.Time
+	file     *keyFile // nil without a file
 }
 
-// keySet is what follows from one state of the records. It is never changed.
-type keySet struct {
-	epoch  uint32                       // from 1, raised by every change of keys, so that no cached verdict outlives one
-	public map[string]ed25519.PublicKey // by kid; empty when the records could not be read whole
-	signer *signingKey                  // nil exactly when public is empty
-	jwks   []byte
-}
-
-// OpenKeyring loads the keys of store, after creating the first from rand where there is none. Two
-// processes that start at once end up with the same key. A key that is damaged, of another kind, or
-// not the one its kid names is an error that names the record: it is never skipped, because the
-// service would then issue with another key than it says.
-func OpenKeyring(ctx context.Context, store db.Store, now func() time.Time, rand io.Reader) (*Keyring, error) {
-	for range openAttempts {
-		records, revision, err := loadRecords(ctx, store)
-		if err != nil {
-			return nil, fmt.Errorf("loading the signing keys: %w", err)
-		}
-		if len(records) > 0 {
-			return newKeyring(records, revision)
-		}
-		err = createFirst(ctx, store, now, rand)
-		if err != nil && !errors.Is(err, db.ErrConflict) { // the winner's key is read in the next round
-			return nil, fmt.Errorf("creating the first signing key: %w", err)
+// OpenKeyring loads the keys of store and of the file that o names. Where there are none at all it
+// creates the first, which signs at once; two processes that start at once end up with the same key.
+// With an encryption key, private keys that are found in plain are written anew, encrypted: pages of
+// the store that are no longer in use may still hold what was plain, so rotate afterwards.
+//
+// A key that is damaged, weak, of another kind, not the one its kid names, or encrypted with another
+// key is an error that names the record or the file: it is never skipped, because the service would
+// then issue with another key than it says.
+func OpenKeyring(ctx context.Context, store db.Store, o Options) (*Keyring, error) {
+	if o.Algorithm == "" {
+		o.Algorithm = EdDSA
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	seal, err := newSealer(o.EncryptionKey, o.Rand)
+	if err != nil {
+		return nil, err
+	}
+	o.EncryptionKey = nil // the sealer has it
+	k := &Keyring{options: o, store: store, seal: seal}
+	k.set.Store(emptySet(0))
+	if o.SigningKeyFile != "" {
+		if k.file, err = readKeyFile(o.SigningKeyFile, nil, k.now()); err != nil {
+			return nil, err
 		}
 	}
-	return nil, errors.New("creating the first signing key: it vanishes from the store again and again")
+	for range openAttempts {
+		written, err := k.prepare(ctx)
+		if err != nil && !errors.Is(err, db.ErrConflict) { // the winner's keys are read in the next round
+			return nil, err
+		}
+		if err == nil && !written {
+			return k, nil
+		}
+	}
+	return nil, errors.New("opening the signing keys: they change or vanish from the store again and again")
 }
 
-func loadRecords(ctx context.Context, store db.Store) (map[string][]byte, db.Revision, error) {
-	records := map[string][]byte{}
-	revision, err := db.Each(ctx, store, keyPrefix, func(e db.Entry) error {
-		records[e.Key] = e.Value
+// prepare reads the keys and writes what they lack: the first key, or the encryption. It says whether
+// it wrote and they must be read again.
+func (k *Keyring) prepare(ctx context.Context) (bool, error) {
+	records, revision, err := k.load(ctx)
+	if err != nil {
+		return false, fmt.Errorf("loading the signing keys: %w", err)
+	}
+	if len(records) == 0 && k.file == nil {
+		if err := k.createFirst(ctx); err != nil {
+			return false, fmt.Errorf("creating the first signing key: %w", err)
+		}
+		return true, nil
+	}
+	if err := k.adopt(records, revision); err != nil {
+		return false, err
+	}
+	return k.encryptPlain(ctx)
+}
+
+// load reads the records from the store, and the revision they are of.
+func (k *Keyring) load(ctx context.Context) (map[string]db.Entry, db.Revision, error) {
+	records := map[string]db.Entry{}
+	revision, err := db.Each(ctx, k.store, keyPrefix, func(e db.Entry) error {
+		records[e.Key] = e
 		return nil
 	})
 	return records, revision, err
 }
 
-func createFirst(ctx context.Context, store db.Store, now func() time.Time, rand io.Reader) error {
-	record, err := newKeyRecord(rand, now(), Signing)
+// adopt takes over what load read, unless a feed was faster.
+func (k *Keyring) adopt(records map[string]db.Entry, revision db.Revision) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if revision < k.revision {
+		return nil
+	}
+	k.records, k.revision = records, revision
+	return k.rebuild()
+}
+
+func (k *Keyring) createFirst(ctx context.Context) error {
+	now := k.now()
+	r, err := newKeyRecord(k.options.Algorithm, k.options.Rand, now, k.seal)
 	if err != nil {
 		return err
 	}
-	_, err = store.Commit(ctx, db.Txn{
-		If:     []db.Condition{db.Absent(firstKey)},
-		Writes: []db.Write{db.Put(firstKey, record)},
-	})
+	r.State, r.SignsFrom = Signing, now.UTC()
+	write, err := r.put(recordName(1))
+	if err != nil {
+		return err
+	}
+	_, err = k.store.Commit(ctx, db.Txn{If: []db.Condition{db.Absent(write.Key)}, Writes: []db.Write{write}})
 	return err
 }
 
-func newKeyring(records map[string][]byte, revision db.Revision) (*Keyring, error) {
-	set, err := buildKeySet(records, 1)
-	if err != nil {
-		return nil, err
+// encryptPlain writes private keys that are stored in plain anew, where there is an encryption key.
+func (k *Keyring) encryptPlain(ctx context.Context) (bool, error) {
+	if k.seal == nil {
+		return false, nil
 	}
-	k := &Keyring{records: records, revision: revision}
-	k.set.Store(set)
-	return k, nil
+	var txn db.Txn
+	for _, s := range k.list {
+		if !s.plain() || len(txn.Writes) == db.MaxWrites {
+			continue
+		}
+		r := s.record
+		var err error
+		if !s.live() {
+			r.PrivateJWK, r.Encrypted = nil, nil
+		} else if r, err = r.sealed(k.seal); err != nil {
+			return false, fmt.Errorf("encrypting the signing key %q: %w", s.entry.Key, err)
+		}
+		if s.old() && r.RetiresAt.IsZero() {
+			r.RetiresAt = k.now().Add(k.options.overlap()).UTC()
+		}
+		if err := replace(&txn, s, r); err != nil {
+			return false, err
+		}
+	}
+	if len(txn.Writes) == 0 {
+		return false, nil
+	}
+	if _, err := k.store.Commit(ctx, txn); err != nil {
+		return false, fmt.Errorf("encrypting the signing keys: %w", err)
+	}
+	return true, nil
 }
 
 // Revision returns the store's revision up to which the keyring knows every change: watch from there.
@@ -107,14 +215,32 @@ func (k *Keyring) Revision() db.Revision {
 	return k.revision
 }
 
-// Epoch returns a number that every change of keys raises: what was verified at another epoch must
-// be verified anew.
+// Epoch returns a number that is raised whenever a key goes: what was verified at another epoch must
+// be verified anew. A key that comes does not change it.
 func (k *Keyring) Epoch() uint32 { return k.current().epoch }
 
 // JWKS returns the public key set in its JSON form (RFC 7517). The caller owns the bytes.
 func (k *Keyring) JWKS() []byte { return bytes.Clone(k.current().jwks) }
 
+// Keys returns every key that is known, the retired ones of the store among them: first those of the
+// file, then those of the store from the first to the newest. It is empty when the keys could not be
+// read whole.
+func (k *Keyring) Keys() []Key { return append([]Key(nil), k.current().list...) }
+
+// Warnings returns what should be told about the key file as it was read last.
+func (k *Keyring) Warnings() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.file == nil {
+		return nil
+	}
+	return append([]string(nil), k.file.warnings...)
+}
+
 func (k *Keyring) current() *keySet { return k.set.Load() }
+
+// now is the wall clock's time: durations between such are compared with times in records.
+func (k *Keyring) now() time.Time { return k.options.Now().Round(0) }
 
 // Apply takes over what batch changed in the keys and ignores everything else, and batches it
 // already knows. It fails closed: after an error the ring has no key, every check is
@@ -136,77 +262,43 @@ func (k *Keyring) Apply(batch db.Batch) error {
 		if w.Delete {
 			delete(k.records, w.Key)
 		} else {
-			k.records[w.Key] = w.Value
+			k.records[w.Key] = db.Entry{Key: w.Key, Value: w.Value, Revision: batch.Revision}
 		}
 	}
 	if !changed {
 		return nil
 	}
-	epoch := k.current().epoch + 1
-	set, err := buildKeySet(k.records, epoch)
+	return k.rebuild()
+}
+
+// rebuild makes the key set anew from the records and the file, or leaves none. The caller holds mu.
+func (k *Keyring) rebuild() error {
+	set, list, err := k.build(k.file)
 	if err != nil {
-		set = &keySet{epoch: epoch, jwks: []byte(`{"keys":[]}`)}
+		set, list = emptySet(0), nil
 	}
-	k.set.Store(set)
+	k.install(set, list)
 	return err
 }
 
-// buildKeySet checks all records and returns the set they make.
-func buildKeySet(records map[string][]byte, epoch uint32) (*keySet, error) {
-	set := &keySet{epoch: epoch, public: map[string]ed25519.PublicKey{}}
-	published, seen := jwk.NewSet(), map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(records)) {
-		key, err := parseKeyRecord(records[name])
-		if err == nil && seen[key.kid] { // also a retired one: it must not come back under another number
-			err = errors.New("the same key is there twice")
-		}
-		if err == nil {
-			seen[key.kid] = true
-			err = set.add(key, published)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("the signing key %q of the store cannot be used: %w: restore the store from a backup", name, err)
-		}
+func (k *Keyring) build(file *keyFile) (*keySet, []*stored, error) {
+	list, err := readRecords(k.records, k.list, k.seal)
+	if err != nil {
+		return nil, nil, err
 	}
-	if set.signer == nil {
-		return nil, fmt.Errorf("none of the %d signing keys of the store is in the state %q: restore the store from a backup", len(records), Signing)
-	}
-	var err error
-	set.jwks, err = stdjson.Marshal(published)
-	return set, err
+	set, err := buildKeySet(list, file)
+	return set, list, err
 }
 
-// add takes key into the set being built, and its public half into published.
-func (s *keySet) add(key *signingKey, published jwk.Set) error {
-	if key.state == Retired {
-		return nil
-	}
-	if key.state == Signing {
-		if s.signer != nil {
-			return fmt.Errorf("a second key is in the state %q", Signing)
-		}
-		s.signer = key
-	}
-	s.public[key.kid] = key.public
-	public, err := publicJWK(key)
-	if err != nil {
-		return err
-	}
-	return published.AddKey(public)
-}
-
-// publicJWK is made from the public key alone, so that no private member can be left in it.
-func publicJWK(key *signingKey) (jwk.Key, error) {
-	public, err := jwk.FromRaw(key.public)
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range map[string]any{
-		jwk.KeyIDKey: key.kid, jwk.AlgorithmKey: jwa.EdDSA, jwk.KeyUsageKey: jwk.ForSignature,
-	} {
-		if err := public.Set(name, value); err != nil {
-			return nil, err
+func (k *Keyring) install(set *keySet, list []*stored) {
+	since, now := map[string]time.Time{}, k.now()
+	for _, s := range list {
+		since[s.phase()] = now
+		if at, ok := k.since[s.phase()]; ok {
+			since[s.phase()] = at
 		}
 	}
-	return public, nil
+	set.follow(k.current())
+	k.list, k.since = list, since
+	k.set.Store(set)
 }

@@ -24,7 +24,7 @@ func startTime() time.Time { return time.Unix(start, 0) }
 
 func mustOpen(tb testing.TB, store db.Store) *token.Keyring {
 	tb.Helper()
-	return must(token.OpenKeyring(context.Background(), store, startTime, rand.Reader))(tb)
+	return must(token.OpenKeyring(context.Background(), store, options(startTime, rand.Reader)))(tb)
 }
 
 func TestRestartKeepsTheKey(t *testing.T) {
@@ -54,7 +54,7 @@ func TestTwoStartersShareOneKey(t *testing.T) {
 func TestOpenKeyringFailsWithTheStore(t *testing.T) {
 	broken, silent := errors.New("broken disk"), errors.New("no entropy")
 	open := func(s *memoryStore) error {
-		_, err := token.OpenKeyring(context.Background(), s, startTime, rand.Reader)
+		_, err := token.OpenKeyring(context.Background(), s, options(startTime, rand.Reader))
 		return err
 	}
 	if err := open(&memoryStore{failRange: broken}); !errors.Is(err, broken) {
@@ -68,7 +68,7 @@ func TestOpenKeyringFailsWithTheStore(t *testing.T) {
 	if err := open(&memoryStore{failCommit: db.ErrConflict}); err == nil {
 		t.Error("a key that is never there was opened")
 	}
-	if _, err := token.OpenKeyring(context.Background(), newMemoryStore(), startTime, iotest.ErrReader(silent)); !errors.Is(err, silent) {
+	if _, err := token.OpenKeyring(context.Background(), newMemoryStore(), options(startTime, iotest.ErrReader(silent))); !errors.Is(err, silent) {
 		t.Errorf("without randomness: got %v, want %v", err, silent)
 	}
 }
@@ -141,11 +141,16 @@ func TestBadKeysAreRefused(t *testing.T) {
 	}
 	tests := map[string]func(r map[string]any){
 		"schema missing":      func(r map[string]any) { delete(r, "schema") },
-		"schema 2":            func(r map[string]any) { r["schema"] = 2 },
+		"schema 3":            func(r map[string]any) { r["schema"] = 3 },
+		"schema 1 of today":   func(r map[string]any) { r["schema"] = 1 },
+		"no time to sign":     func(r map[string]any) { delete(r, "signs_from") },
+		"signs and retires":   func(r map[string]any) { r["retires_at"] = r["created"] },
+		"two private parts":   func(r map[string]any) { r["encrypted"] = "AAAA" },
 		"unknown member":      func(r map[string]any) { r["note"] = "x" },
 		"kid of another key":  func(r map[string]any) { r["kid"] = otherKid },
 		"kid missing":         func(r map[string]any) { delete(r, "kid") },
 		"alg ES256":           func(r map[string]any) { r["alg"] = "ES256" },
+		"alg HS256":           func(r map[string]any) { r["alg"] = "HS256" },
 		"state unknown":       func(r map[string]any) { r["state"] = "sleeping" },
 		"state missing":       func(r map[string]any) { delete(r, "state") },
 		"never signing":       func(r map[string]any) { r["state"] = "published" },
@@ -159,6 +164,11 @@ func TestBadKeysAreRefused(t *testing.T) {
 		"d of 64 bytes":       jwk(func(m map[string]any) { m["d"] = b64(strings.Repeat("a", 64)) }),
 		"d is no base64":      jwk(func(m map[string]any) { m["d"] = "!" }),
 		"a secret":            func(r map[string]any) { r["private_jwk"] = map[string]any{"kty": "oct", "k": b64("weak")} },
+		"a member of RSA":     jwk(func(m map[string]any) { m["n"] = "AQAB" }),
+		"a kid in the key":    jwk(func(m map[string]any) { m["kid"] = "x" }),
+		"alg in the key":      jwk(func(m map[string]any) { m["alg"] = "EdDSA" }),
+		"use sig":             jwk(func(m map[string]any) { m["use"] = "sig" }),
+		"key_ops sign":        jwk(func(m map[string]any) { m["key_ops"] = []string{"sign"} }),
 		"kty EC":              jwk(func(m map[string]any) { m["kty"], m["crv"] = "EC", "P-256" }),
 		"crv X25519":          jwk(func(m map[string]any) { m["crv"] = "X25519" }),
 		"use enc":             jwk(func(m map[string]any) { m["use"] = "enc" }),
@@ -181,7 +191,7 @@ func TestAnotherCurveIsNamed(t *testing.T) {
 	store, r := newMemoryStore(), secondKey(t)
 	r["private_jwk"].(map[string]any)["crv"] = "X25519"
 	store.put(t, firstRecord, r)
-	_, err := token.OpenKeyring(context.Background(), store, startTime, rand.Reader)
+	_, err := token.OpenKeyring(context.Background(), store, options(startTime, rand.Reader))
 	if err == nil || !strings.Contains(err.Error(), `curve "X25519"`) || !strings.Contains(err.Error(), firstRecord) {
 		t.Errorf("got %v, want the record and its curve", err)
 	}
@@ -191,7 +201,7 @@ func TestAnotherCurveIsNamed(t *testing.T) {
 func refused(t *testing.T, store *memoryStore, secret string) {
 	t.Helper()
 	before := maps.Clone(store.entries)
-	ring, err := token.OpenKeyring(context.Background(), store, startTime, rand.Reader)
+	ring, err := token.OpenKeyring(context.Background(), store, options(startTime, rand.Reader))
 	if err == nil || ring != nil {
 		t.Fatalf("got %v, %v, want an error", ring, err)
 	}
@@ -208,7 +218,7 @@ func TestBadRecordsAreRefused(t *testing.T) {
 	good := string(must(json.Marshal(key))(t))
 	for name, value := range map[string]string{
 		"empty": "", "null": "null", "list": "[]", "cut": good[:len(good)/2], "twice": good + good,
-		"duplicate member":     `{"schema":1,` + good[1:],
+		"duplicate member":     `{"schema":2,` + good[1:],
 		"duplicate in the key": strings.Replace(good, `"kty":`, `"d":"AAAA","kty":`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,6 +226,15 @@ func TestBadRecordsAreRefused(t *testing.T) {
 			store.entries[firstRecord] = db.Entry{Key: firstRecord, Value: []byte(value), Revision: 1}
 			refused(t, store, key["private_jwk"].(map[string]any)["d"].(string))
 		})
+	}
+}
+
+// TestRecordsAreNumbered: a name that is no number could not be followed by the next.
+func TestRecordsAreNumbered(t *testing.T) {
+	for _, name := range []string{"w/k/1", "w/k/00000000", "w/k/0000000x", "w/k/000000001", "w/k/-0000001", "w/k/"} {
+		store := newMemoryStore()
+		store.put(t, name, secondKey(t))
+		refused(t, store, "no secret")
 	}
 }
 
@@ -272,7 +291,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-func (s *memoryStore) put(t *testing.T, name string, record map[string]any) {
+func (s *memoryStore) put(t testing.TB, name string, record map[string]any) {
 	t.Helper()
 	_, err := s.Commit(context.Background(), db.Txn{Writes: []db.Write{put(t, name, record)}})
 	if err != nil {

@@ -1,36 +1,64 @@
 package token_test
 
 import (
+	"flag"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"devicegate/reason"
 	"devicegate/token"
 )
 
-// TestOneSpellingPerToken: of a hundred thousand random relatives of a good token only the token
-// itself is accepted.
-func TestOneSpellingPerToken(t *testing.T) {
+// mutants is how many relatives of good tokens TestMutants tries, in all. The long run is
+//
+//	go test -run '^TestMutants$' -mutants 10000000 -timeout 0 ./token
+var mutants = flag.Int("mutants", 100_000, "how many relatives of good tokens are tried")
+
+// TestMutants: of very many random relatives of a good token of each algorithm none is accepted; only
+// the token itself is.
+func TestMutants(t *testing.T) {
 	cfg := defaultConfig()
 	cfg.CacheBytes = 1 // no cache: every relative is looked at
-	f := newFixture(t, cfg)
-	good, other := f.mustIssue(t), f.mustIssue(t)
-	r := rand.New(rand.NewPCG(1, 2))
-	accepted := 0
-	for range mutants {
+	eachAlgorithm(t, cfg, func(t *testing.T, f *fixture) {
+		good, other := f.mustIssue(t), f.mustIssue(t)
+		workers := runtime.GOMAXPROCS(0)
+		share := *mutants / len(algorithms) / workers
+		var wg sync.WaitGroup
+		for worker := range workers {
+			r := rand.New(rand.NewPCG(uint64(worker), 2))
+			wg.Go(func() { tryMutants(t, f, r, good, other, share+1) })
+		}
+		wg.Wait()
+	})
+}
+
+// tryMutants tries n relatives of good that are not good itself. Where the changes cancelled out the
+// token must be accepted, else the test would compare nothing.
+func tryMutants(t *testing.T, f *fixture, r *rand.Rand, good, other string, n int) {
+	whole := 0
+	for tried := 0; tried < n; {
 		raw := mutate(r, good, other)
 		_, why := f.verifier.Verify(raw)
-		if why == reason.OK && raw != good && raw != other {
-			t.Fatalf("accepted %q\nbeside   %q", raw, good)
+		if raw == good || raw == other {
+			whole++
+			if why != reason.OK {
+				t.Errorf("a good token: %v", why)
+				return
+			}
+			continue
 		}
+		tried++
 		if why == reason.OK {
-			accepted++
+			t.Errorf("accepted %q\nbeside   %q", raw, good)
+			return
 		}
 	}
-	if accepted == 0 {
-		t.Error("no mutation left the token whole: the test compares nothing")
+	if whole == 0 {
+		t.Error("no mutation left the token whole")
 	}
 }
 
@@ -70,11 +98,14 @@ func swapPart(r *rand.Rand, raw, other string) string {
 // FuzzVerify: any bytes get a reason that refuses, the same one twice, and only what was issued is
 // accepted. The attack table is the seed.
 func FuzzVerify(f *testing.F) {
-	fix := newFixture(f, defaultConfig())
-	f.Add(fix.mustIssue(f))
-	for _, a := range attacks(f, fix) {
-		if len(a.raw) <= 2*token.MaxSize {
-			f.Add(a.raw)
+	fix := newTrio(f, defaultConfig(), token.EdDSA)
+	for _, alg := range algorithms {
+		fix.alg, fix.private, fix.kid = alg, testKey(alg), kidOf(testKey(alg))
+		f.Add(fix.sign(fix.header(), honestClaims().String()))
+		for i, a := range attacks(f, fix) {
+			if len(a.raw) <= 2*token.MaxSize && (alg == token.EdDSA || i%5 == 0) { // most differ in the signature alone
+				f.Add(a.raw)
+			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

@@ -10,10 +10,7 @@ import (
 	"devicegate/reason"
 )
 
-const (
-	signatureSize = 64 // bytes of an Ed25519 signature
-	maxNesting    = 4  // our claims need 2: the object and the roles in it
-)
+const maxNesting = 4 // our claims need 2: the object and the roles in it
 
 // header is a token's header. Pointers tell a missing member from an empty one.
 type header struct {
@@ -24,7 +21,9 @@ type header struct {
 
 // compact is a token that has passed the scan. Nothing in it is verified yet.
 type compact struct {
+	algorithm  Algorithm
 	keyID, typ string
+	signature  []byte
 }
 
 // scan is the gate before jwx: it accepts the one canonical spelling of a compact JWS that could be
@@ -52,13 +51,13 @@ func scan(raw string) (compact, reason.Reason) {
 	if !ok {
 		return compact{}, reason.TokenMalformed
 	}
-	if *h.Algorithm != algorithm {
+	c := compact{algorithm: Algorithm(*h.Algorithm), typ: *h.Type, signature: signature}
+	if !c.algorithm.Valid() {
 		return compact{}, reason.TokenUnverified
 	}
-	if len(signature) != signatureSize {
+	if !c.algorithm.fits(len(signature)) {
 		return compact{}, reason.TokenMalformed
 	}
-	c := compact{typ: *h.Type}
 	if h.KeyID != nil {
 		c.keyID = *h.KeyID // an empty kid is the kid of no key
 	}

@@ -1,6 +1,7 @@
-// Package token makes and checks devicegate's own access tokens: JWTs signed with Ed25519, bound to
-// one user and one device. It is the only package that imports jwx, and from jwx it takes keys, key
-// sets and signatures; what a token may look like and what its claims mean is decided here.
+// Package token makes and checks devicegate's own access tokens: JWTs signed with Ed25519, ECDSA on
+// P-256 or RSA, bound to one user and one device. It is the only package that imports jwx, and from
+// jwx it takes keys, key sets and signatures; what a token may look like and what its claims mean is
+// decided here. It keeps the keys too: rotates them, in the store, or reads them from a file.
 //
 // What it guarantees:
 //
@@ -9,7 +10,9 @@
 //   - For each token issued exactly one byte string is accepted. jwx skips line breaks and takes
 //     padding, stray trailing bits, duplicate members and the JSON serialization of a token; the
 //     scan in scan.go refuses them before jwx is called, so that one good token can be neither
-//     respelled to slip past something keyed by its text nor used to flood it.
+//     respelled to slip past something keyed by its text nor used to flood it. Of the two signatures
+//     that anyone can make of one of ECDSA, only the one with the low s is accepted.
+//   - A key is good for one algorithm alone, and the token's kid names the one key that is tried.
 //   - No claim chooses the reason until its signature has been verified.
 //   - The verified-token cache holds facts that a signature has vouched for, under the SHA-256 of
 //     the whole token. A hit is as strict as a miss: times and keys are compared again.
@@ -22,10 +25,12 @@
 //     header or claims not one JSON object without duplicate members, invalid UTF-8, surrounding
 //     bytes or deep nesting; a header member that is missing (alg, typ), of the wrong type, or none
 //     of alg, kid, typ (so also crit, jwk, jku, x5c, x5u, cty, b64).
-//  2. token_unverified: alg is not EdDSA.
-//  3. token_malformed: the signature is not 64 bytes.
+//  2. token_unverified: alg is none of EdDSA, ES256 and RS256.
+//  3. token_malformed: the signature is not as long as one of that algorithm: 64 bytes, for RS256
+//     256 to 512.
 //  4. keys_unavailable: there are no keys to verify with.
-//  5. token_unverified: kid is missing or unknown; the signature is wrong.
+//  5. token_unverified: kid is missing or unknown, or its key is for another algorithm; the signature
+//     is wrong, which includes one of ES256 with a high s and one of RS256 not as long as its key.
 //  6. token_malformed: a claim is missing, empty or of the wrong type (null counts as missing), or a
 //     time is not a positive integer.
 //  7. token_unverified: iss is another.
@@ -54,7 +59,6 @@ const (
 	// room for about 170,000 tokens.
 	DefaultCacheBytes = 16 << 20
 
-	algorithm      = "EdDSA"
 	headerType     = "at+jwt" // RFC 9068: no other JWT of ours or of anyone passes for an access token
 	claimTokenType = "access"
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
-	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
 
 	"devicegate/reason"
@@ -61,7 +60,7 @@ func (v *Verifier) Verify(raw string) (Verified, reason.Reason) {
 	if why != reason.OK {
 		return Verified{}, why
 	}
-	payload, why := keys.verify(raw, c.keyID)
+	payload, why := keys.verify(raw, &c)
 	if why != reason.OK {
 		return Verified{}, why
 	}
@@ -75,20 +74,34 @@ func (v *Verifier) Verify(raw string) (Verified, reason.Reason) {
 // digest returns the SHA-256 of raw. A usual token is copied to the stack: a hit allocates nothing.
 func digest(raw string) [sha256.Size]byte {
 	var buf [1 << 10]byte
+	if len(raw) > len(buf) {
+		return digestLong(raw)
+	}
 	return sha256.Sum256(append(buf[:0], raw...))
 }
 
-// verify checks the signature of a scanned token with the one key that kid names and returns the
-// bytes that were signed as its claims.
-func (s *keySet) verify(raw, kid string) ([]byte, reason.Reason) {
-	if len(s.public) == 0 {
+// digestLong is digest for tokens with a signature of RSA.
+//
+//go:noinline
+func digestLong(raw string) [sha256.Size]byte {
+	var buf [2 << 10]byte
+	return sha256.Sum256(append(buf[:0], raw...))
+}
+
+// verify checks the signature of a scanned token with the one key that kid names, in the one algorithm
+// that this key is for, and returns the bytes that were signed as its claims.
+func (s *keySet) verify(raw string, c *compact) ([]byte, reason.Reason) {
+	if len(s.keys) == 0 {
 		return nil, reason.KeysUnavailable
 	}
-	key, ok := s.public[kid]
-	if !ok {
+	key, ok := s.keys[c.keyID]
+	if !ok || key.alg != c.algorithm {
 		return nil, reason.TokenUnverified
 	}
-	payload, err := jws.Verify([]byte(raw), jws.WithKey(jwa.EdDSA, key))
+	if key.alg == ES256 && !lowS(c.signature) {
+		return nil, reason.TokenUnverified
+	}
+	payload, err := jws.Verify([]byte(raw), jws.WithKey(key.alg.jwa(), key.public))
 	if err != nil {
 		return nil, reason.TokenUnverified
 	}

@@ -79,7 +79,7 @@ func clock() time.Time { return now }
 func NewWorld(tb testing.TB) *World {
 	tb.Helper()
 	store := dbtest.New(tb)
-	keys, err := token.OpenKeyring(tb.Context(), store, clock, rand.Reader)
+	keys, err := token.OpenKeyring(tb.Context(), store, token.Options{Now: clock, Rand: rand.Reader, AccessLifetime: lifetime, Leeway: 5 * time.Second})
 	must(tb, err)
 	w := &World{index: device.NewIndex(keep, device.IPChange{})}
 	w.verifier, err = token.NewVerifier(config(), keys, clock)
