@@ -2,9 +2,9 @@
 // change of a password and every act of an admin, as events.
 //
 // It guarantees: an event is written in the transaction of what it tells (Log.Commit), so neither exists
-// without the other; what is kept is bounded by age, by count per user and in all, at every moment and not
-// only after a sweep; and a flood of failed attempts, whatever names it makes up, pushes out no more than
-// other failed attempts.
+// without the other; what is kept is bounded by count, per user and in all, at every moment, and by age at
+// the next sweep; and a flood of failed attempts, whatever names it makes up, pushes out no more than other
+// failed attempts.
 //
 // It fails closed: where an event cannot be written, or no room can be made for it, what it tells is not
 // written either.

@@ -81,7 +81,7 @@ func followWith(t tb, store db.Store, c *clock, change device.IPChange) *gate {
 
 // registry has no delays, gives every right, and has room for every event of a test.
 func registry(store db.Store, x *device.Index, c *clock) *recorded {
-	r := &recorded{door: &door{store}}
+	r := &recorded{door: newDoor(store)}
 	r.Registry = &device.Registry{
 		Store: r.door, Index: x, Now: c.Now, Keep: keep, CanUpdateOthers: true, CanDeleteOthers: true,
 		Rules: device.Rules{AllowDelete: true, AllowUpdate: true},
@@ -104,11 +104,37 @@ type recorded struct {
 	events []activity.Event
 }
 
-// door is a store that can be exchanged, for the registry and its activity log, while nobody uses it.
-type door struct{ db.Store }
+// door is a store that can be exchanged, for the registry and its activity log, which counts in the background.
+type door struct{ behind atomic.Pointer[db.Store] }
+
+func newDoor(s db.Store) *door {
+	d := &door{}
+	d.behind.Store(&s)
+	return d
+}
+
+func (d *door) store() db.Store { return *d.behind.Load() }
+
+func (d *door) Get(ctx context.Context, key string) (db.Entry, error) { return d.store().Get(ctx, key) }
+
+func (d *door) Range(ctx context.Context, from, to string, limit int) ([]db.Entry, db.Revision, error) {
+	return d.store().Range(ctx, from, to, limit)
+}
+
+func (d *door) Commit(ctx context.Context, txn db.Txn) (db.Revision, error) {
+	return d.store().Commit(ctx, txn)
+}
+
+func (d *door) Watch(ctx context.Context, after db.Revision, apply func(db.Batch)) (<-chan error, error) {
+	return d.store().Watch(ctx, after, apply)
+}
+
+func (d *door) Health() error { return d.store().Health() }
+
+func (d *door) Close() error { return d.store().Close() }
 
 // through lets everything go through s from now on.
-func (r *recorded) through(s db.Store) { r.door.Store = s }
+func (r *recorded) through(s db.Store) { r.door.behind.Store(&s) }
 
 func (r *recorded) record(e activity.Event) {
 	r.mu.Lock()
