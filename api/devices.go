@@ -63,22 +63,24 @@ func (s *server) updateDevice(ctx context.Context, c echo.Context, caller device
 	if err != nil {
 		return err
 	}
-	body, err := decode[DeviceUpdate](c, readOnly...)
+	change, err := readChange(c)
 	if err != nil {
 		return err
 	}
-	if err := checkDeviceName("/name", deref(body.Name)); err != nil {
-		return err
-	}
-	rec, err := s.Login.Change(ctx, caller, uid, changeOf(body))
+	rec, err := s.Login.Change(ctx, caller, uid, change)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, s.deviceOf(rec, caller))
 }
 
-func changeOf(body DeviceUpdate) device.Change {
-	return device.Change{Name: body.Name, CanUpdateOthers: body.CanUpdateOtherDevices, CanDeleteOthers: body.CanDeleteOtherDevices}
+// readChange reads what is to be changed of a device.
+func readChange(c echo.Context) (device.Change, error) {
+	body, err := decode[DeviceUpdate](c, readOnly...)
+	if err == nil {
+		err = checkDeviceName("/name", deref(body.Name))
+	}
+	return device.Change{Name: body.Name, CanUpdateOthers: body.CanUpdateOtherDevices, CanDeleteOthers: body.CanDeleteOtherDevices}, err
 }
 
 func (s *server) deleteDevice(ctx context.Context, c echo.Context, caller device.Subject) error {

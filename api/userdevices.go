@@ -60,14 +60,11 @@ func (s *server) updateUserDevice(ctx context.Context, c echo.Context, by admin)
 	if err != nil {
 		return err
 	}
-	body, err := decode[DeviceUpdate](c, readOnly...)
+	change, err := readChange(c)
 	if err != nil {
 		return err
 	}
-	if err := checkDeviceName("/name", deref(body.Name)); err != nil {
-		return err
-	}
-	rec, err := s.Login.ChangeDevice(ctx, by.By, u.ID, uid, changeOf(body))
+	rec, err := s.Login.ChangeDevice(ctx, by.By, u.ID, uid, change)
 	if err != nil {
 		return err
 	}
