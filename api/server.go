@@ -39,7 +39,10 @@ type Options struct {
 	MakePassword  func() (password string, err error) // for accounts made without one
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	untrusted untrusted
+}
 
 // New returns the handler of the API's listener.
 func New(o Options) http.Handler {
@@ -180,6 +183,7 @@ func (s *server) caller(c echo.Context) (device.Subject, error) {
 // clientOf returns where a request came from.
 func (s *server) clientOf(r *http.Request) login.Client {
 	peer := clientaddr.OfConn(r.RemoteAddr)
+	s.untrusted.note(s, peer, r.Header["X-Forwarded-For"])
 	return login.Client{IP: s.Trusted.FromPeer(peer, r.Header["X-Forwarded-For"]), UserAgent: r.UserAgent()}
 }
 
