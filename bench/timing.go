@@ -26,7 +26,7 @@ type timingPlan struct {
 }
 
 var (
-	fullTiming  = timingPlan{limit: 40 * time.Minute, names: 200, alone: 5000, beside: 500, lanes: 20, crowd: 50}
+	fullTiming  = timingPlan{limit: 90 * time.Minute, names: 200, alone: 5000, beside: 500, lanes: 20, crowd: 50}
 	quickTiming = timingPlan{limit: 2 * time.Minute, names: 3, alone: 12, beside: 6, lanes: 2, crowd: 3}
 )
 
