@@ -35,8 +35,18 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 	return person, program
 }
 
-// onTerminal runs the program on a terminal: each answer is typed when its prompt shows. It returns all that
-// the person sees, and the exit code.
+// hidden reports whether what is typed now is not shown: the prompt comes a moment before that.
+func hidden(t *testing.T, terminal *os.File) bool {
+	t.Helper()
+	state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO == 0
+}
+
+// onTerminal runs the program on a terminal: each answer is typed when its prompt shows and hides it. It
+// returns all that the person sees, and the exit code.
 func onTerminal(t *testing.T, environ []string, answers [][2]string, args ...string) (string, int) {
 	t.Helper()
 	person, terminal := openTerminal(t)
@@ -65,7 +75,7 @@ func onTerminal(t *testing.T, environ []string, answers [][2]string, args ...str
 		case <-done:
 			t.Fatalf("%v ended before it asked %q:\n%s", args, answers[0][0], seen)
 		}
-		if strings.HasSuffix(seen.String(), answers[0][0]) {
+		if strings.HasSuffix(seen.String(), answers[0][0]) && hidden(t, person) {
 			if _, err := io.WriteString(person, answers[0][1]+"\n"); err != nil {
 				t.Fatal(err)
 			}
