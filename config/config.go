@@ -35,10 +35,14 @@ type Config struct {
 	Policies map[string]Policy
 
 	IdentityHeaders IdentityHeaders
-	Activity        Activity
-	Lockout         Lockout
-	Geo             Geo
-	Log             Log
+
+	// Issuers are the other services whose tokens pass here, at most 16, in the order of the file.
+	Issuers []Issuer
+
+	Activity Activity
+	Lockout  Lockout
+	Geo      Geo
+	Log      Log
 
 	// ShutdownTimeout bounds how long requests under way may take to end after a stop signal,
 	// 1s to 10m.
@@ -194,6 +198,65 @@ type IdentityHeaders struct {
 	Device string
 }
 
+// What happens to a good token of another issuer whose device is not known here.
+const (
+	UnknownDeviceRefuse   = "refuse"
+	UnknownDeviceRegister = "register"
+)
+
+// RefreshExchange is the Issuer.Refresh that is not none.
+const RefreshExchange = "exchange"
+
+// Issuer is another service whose tokens pass here: what they are checked with, and what is read from
+// them. Unlike a Policy it has no useful zero value.
+type Issuer struct {
+	Name string // 1 to 32 of a-z 0-9 -, of one issuer only; its users are "name:user_id"
+
+	// Algorithms are the only ones its tokens may be signed with, each once, at least one: of RS, PS, ES and
+	// HS with 256, 384 or 512, and EdDSA. All are HS where the key is SecretFile, and none is elsewhere: a
+	// public key taken for a secret would let everybody who can read it sign.
+	Algorithms []string
+
+	// Exactly one of these is set: what the signature is checked with.
+	SecretFile    string // path of a shared secret
+	JWKSURL       string // absolute URL of a JWKS, https or of this machine; it may hold a key in its query, so it belongs in no log
+	JWKSFile      string // path of a JWKS
+	PublicKeyFile string // path of a public key in PEM
+
+	// Issuer is the claim iss, 1 to 256 printable ASCII characters without spaces and never
+	// Tokens.Issuer. "" means that iss is not compared.
+	Issuer string
+
+	// Exactly one of these is set.
+	Audience          string // the claim aud, 1 to 256 printable ASCII characters without spaces
+	AcceptAnyAudience bool   // tokens pass whatever service they are meant for
+
+	MaxLifetime time.Duration // longest exp - iat, or exp - now without iat; 1s to 365d, whole seconds
+	Leeway      time.Duration // for nbf and iat, never for exp; 0s to 1m, whole seconds
+	Claims      IssuerClaims
+
+	// Roles turns its roles, 1 to 256 bytes of printable text, into ours; what is not named here is dropped.
+	// Never to "admin": another service must not make administrators here. Empty when Claims.Roles is "".
+	Roles map[string]string
+
+	UnknownDevice string // UnknownDeviceRefuse or UnknownDeviceRegister
+	MaxDevices    int    // per user, for UnknownDeviceRegister; 1 to Devices.HardLimit
+
+	// Refresh is "", or RefreshExchange: its refresh token gets a pair of our own, once. Only a claim
+	// token_type tells its refresh tokens from its access tokens, so without one nothing is exchanged.
+	Refresh string
+}
+
+// IssuerClaims are the names of the claims that are read from an issuer's tokens. Where the payload has
+// no member of a name with dots in it, they lead into objects ("realm_access.roles"). At most 256 bytes of
+// printable text, all different but for the first two.
+type IssuerClaims struct {
+	UserID    string // never ""
+	Username  string // "" means that no name is read
+	Roles     string // "" means that no roles are read
+	DeviceUID string // never ""
+}
+
 // Activity is how much of the history of sign-ins is kept. The oldest goes first.
 type Activity struct {
 	Retention  time.Duration // how long an entry is kept, 1h to 3650d
@@ -283,6 +346,7 @@ func Default() Config {
 		},
 		Policies:        map[string]Policy{DefaultPolicy: {}},
 		IdentityHeaders: IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Issuers:         []Issuer{},
 		Activity:        Activity{Retention: 90 * day, MaxPerUser: 1000, MaxTotal: 1_000_000},
 		Lockout: Lockout{
 			Threshold:      5,

@@ -44,6 +44,43 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPageOfIssuers does the same for the keys of one issuer, in the order of the code, and loads the
+// page's example.
+func TestPageOfIssuers(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const least = "{name: a, algorithms: [HS256], secret_file: s, audience: here"
+	load := func(rest string) config.Config {
+		return mustLoad(t, config.Source{File: write(t, "issuers: ["+least+rest+"}]\n")})
+	}
+	rows := regexp.MustCompile("(?m)^\\| `issuers\\[\\]\\.([a-z_.]+)` \\| (none|`[^`]*`) \\| only in the file \\|").
+		FindAllStringSubmatch(string(page), -1)
+	var documented []string
+	for _, row := range rows {
+		path, value := row[1], strings.Trim(row[2], "`")
+		documented = append(documented, path)
+		if strings.Contains(least, path+":") {
+			continue
+		}
+		setting := path + ": " + value
+		if section, name, nested := strings.Cut(path, "."); nested {
+			setting = section + ": {" + name + ": " + value + "}"
+		}
+		if diff := cmp.Diff(load(""), load(", "+setting), comparePrefixes); diff != "" {
+			t.Errorf("%s: the page's default is another (-default +page):\n%s", path, diff)
+		}
+	}
+	if diff := cmp.Diff(config.IssuerPaths(), documented); diff != "" {
+		t.Errorf("keys (-code +page):\n%s", diff)
+	}
+	example := regexp.MustCompile("(?m)^    issuers:\n(    .*\n)+").FindString(string(page))
+	if got := mustLoad(t, config.Source{File: write(t, example)}); len(got.Issuers) != 2 || len(got.Warnings) > 0 {
+		t.Errorf("the page's example has %d issuers and the warnings %q, want 2 and none", len(got.Issuers), got.Warnings)
+	}
+}
+
 // nest writes a file that sets one key.
 func nest(path, value string) string {
 	parts := strings.Split(path, ".")

@@ -59,10 +59,11 @@ func variables(environ []string) map[string]string {
 	return values
 }
 
-// insideMap says whether a variable can only be meant for an entry of a map. Ignoring it would
-// leave out a limit or a demand that somebody counts on.
+// insideMap says whether a variable can only be meant for an entry of a map, or of a list of maps.
+// Ignoring it would leave out a limit or a demand that somebody counts on.
 func insideMap(name string) bool {
 	return strings.HasPrefix(name, variable("devices.max_devices_by_role")+"_") ||
+		strings.HasPrefix(name, variable("issuers")+"_") ||
 		strings.HasPrefix(name, variable("policies")+"_") && strings.HasSuffix(name, "_REQUIRE_ROLES")
 }
 

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ var badFiles = []struct{ name, text, want string }{
 	{"unknown key", "checks:\n  http:\n    adress: 127.0.0.1:1\n",
 		`d.yaml:3:5: unknown key "adress" in checks.http; did you mean address?`},
 	{"unknown section", "frobnicate: {a: b}\n",
-		`d.yaml:1:1: unknown key "frobnicate"; it can hold store, checks, api, admin, operations, trusted_proxies, tokens, passwords, devices, policies, identity_headers, activity, lockout, geo, log, shutdown_timeout`},
+		`d.yaml:1:1: unknown key "frobnicate"; it can hold store, checks, api, admin, operations, trusted_proxies, tokens, passwords, devices, policies, identity_headers, issuers, activity, lockout, geo, log, shutdown_timeout`},
 	{"key of a later version", "tokens: {binding: dpop}\n",
 		`d.yaml:1:10: unknown key "binding" in tokens; it can hold issuer, audience, algorithm, access_lifetime, refresh_lifetime, refresh_rotation, refresh_grace, leeway, signing_key_file, key_rotation`},
 	{"map for text", "store: {path: {a: b}}\n",
@@ -298,7 +299,7 @@ var badFiles = []struct{ name, text, want string }{
 }
 
 func TestBadFiles(t *testing.T) {
-	for _, c := range badFiles {
+	for _, c := range slices.Concat(badFiles, badIssuers) {
 		t.Run(c.name, func(t *testing.T) {
 			got := lines(t, config.Source{File: write(t, c.text)})
 			if diff := cmp.Diff([]string{c.want}, got); diff != "" {
@@ -319,6 +320,9 @@ func TestBadEnvironment(t *testing.T) {
 		{"DEVICEGATE_POLICIES_STAFF_REQUIRE_ROLES=staff", "DEVICEGATE_POLICIES_STAFF_REQUIRE_ROLES: a map can only be set in the file"},
 		{"DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE=staff=1", "DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE: a map can only be set in the file, under devices.max_devices_by_role"},
 		{"DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE_STAFF=1", "DEVICEGATE_DEVICES_MAX_DEVICES_BY_ROLE_STAFF: a map can only be set in the file"},
+		{"DEVICEGATE_ISSUERS=[]", "DEVICEGATE_ISSUERS: a map can only be set in the file, under issuers"},
+		{"DEVICEGATE_ISSUERS=", "DEVICEGATE_ISSUERS: a map can only be set in the file, under issuers"},
+		{"DEVICEGATE_ISSUERS_0_AUDIENCE=app", "DEVICEGATE_ISSUERS_0_AUDIENCE: a map can only be set in the file"},
 		{"DEVICEGATE_CHECKS_GRPC_POLICY=staff", `DEVICEGATE_CHECKS_GRPC_POLICY: checks.grpc.policy is "staff", but the policies are default`},
 		{"DEVICEGATE_API_ADDRESS=127.0.0.1:9283", "DEVICEGATE_API_ADDRESS: api.address (127.0.0.1:9283) and operations.address (127.0.0.1:9283) cannot both be listened on; choose another for one"},
 		{"DEVICEGATE_TOKENS_REFRESH_LIFETIME=1m", "DEVICEGATE_TOKENS_REFRESH_LIFETIME: tokens.refresh_lifetime is 1m, under tokens.access_lifetime, which is 15m; a refresh token has to live at least as long"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -16,10 +17,10 @@ import (
 // FuzzLoad: no file makes Load panic; a refused one has faults of one line with a place inside the
 // file; an accepted one, written out and read again, is the same configuration.
 func FuzzLoad(f *testing.F) {
-	for _, c := range badFiles {
+	for _, c := range slices.Concat(badFiles, badIssuers) {
 		f.Add(c.text)
 	}
-	for _, name := range []string{"testdata/defaults.yaml", "testdata/faults.yaml"} {
+	for _, name := range []string{"testdata/defaults.yaml", "testdata/faults.yaml", "testdata/issuers.yaml"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -104,6 +105,11 @@ func spell(c *config.Config) string {
 	put("policies", "{"+strings.Join(policies, ", ")+"}")
 	h := c.IdentityHeaders
 	put("identity_headers", fmt.Sprintf("{user: %q, roles: %q, device: %q}", h.User, h.Roles, h.Device))
+	var issuers []string
+	for _, i := range c.Issuers {
+		issuers = append(issuers, spellIssuer(i))
+	}
+	put("issuers", "["+strings.Join(issuers, ", ")+"]")
 	put("activity", fmt.Sprintf("{retention: %s, max_per_user: %d, max_total: %d}", c.Activity.Retention, c.Activity.MaxPerUser, c.Activity.MaxTotal))
 	o := c.Lockout
 	put("lockout", fmt.Sprintf("{threshold: %d, name_threshold: %d, base_delay: %s, max_delay: %s, window: %s, exempt_networks: %s}",
@@ -112,6 +118,20 @@ func spell(c *config.Config) string {
 	put("log", fmt.Sprintf("{level: %s, format: %s, allowed_sample: %d}", c.Log.Level, c.Log.Format, c.Log.AllowedSample))
 	put("shutdown_timeout", c.ShutdownTimeout)
 	return b.String()
+}
+
+func spellIssuer(i config.Issuer) string {
+	var roles []string
+	for theirs, ours := range i.Roles {
+		roles = append(roles, fmt.Sprintf("%q: %q", theirs, ours))
+	}
+	sort.Strings(roles)
+	return fmt.Sprintf("{name: %q, algorithms: [%s], secret_file: %q, jwks_url: %q, jwks_file: %q, public_key_file: %q, "+
+		"issuer: %q, audience: %q, accept_any_audience: %t, max_lifetime: %s, leeway: %s, "+
+		"claims: {user_id: %q, username: %q, roles: %q, device_uid: %q}, roles: {%s}, unknown_device: %s, max_devices: %d, refresh: %q}",
+		i.Name, strings.Join(i.Algorithms, ", "), i.SecretFile, i.JWKSURL, i.JWKSFile, i.PublicKeyFile,
+		i.Issuer, i.Audience, i.AcceptAnyAudience, i.MaxLifetime, i.Leeway,
+		i.Claims.UserID, i.Claims.Username, i.Claims.Roles, i.Claims.DeviceUID, strings.Join(roles, ", "), i.UnknownDevice, i.MaxDevices, i.Refresh)
 }
 
 func quoted(words []string) []string {

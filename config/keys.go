@@ -12,7 +12,8 @@ import (
 // key is one configuration key: its dotted path, and how its value is read into a Config.
 type key struct {
 	path string
-	// parse reads the text of a variable or flag; nil for a map, which only the file can hold.
+	// parse reads the text of a variable or flag; nil for a map and for a list of
+	// maps, which only the file can hold.
 	parse func(text string) []error
 	// decode reads the value of the key in the file.
 	decode func(w *walker, n ast.Node)
@@ -79,6 +80,8 @@ func keys(c *Config) []key {
 		one("identity_headers.user", &c.IdentityHeaders.User, headerName),
 		one("identity_headers.roles", &c.IdentityHeaders.Roles, headerName),
 		one("identity_headers.device", &c.IdentityHeaders.Device, headerName),
+
+		issuers("issuers", &c.Issuers),
 
 		one("activity.retention", &c.Activity.Retention, durations(time.Hour, 3650*day)),
 		one("activity.max_per_user", &c.Activity.MaxPerUser, numbers(10, 1_000_000)),

@@ -40,6 +40,8 @@ func Load(src Source) (*Config, error) {
 	}
 	l.warnShortPasswords()
 	l.warnPlainLookup()
+	l.warnAnyIssuer()
+	l.warnDroppedRoles()
 	return &c, nil
 }
 

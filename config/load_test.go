@@ -90,6 +90,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Policies:        map[string]config.Policy{"default": {}},
 		IdentityHeaders: config.IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Issuers:         []config.Issuer{},
 		Activity:        config.Activity{Retention: 2160 * time.Hour, MaxPerUser: 1000, MaxTotal: 1000000},
 		Lockout: config.Lockout{
 			Threshold: 5, NameThreshold: 50, BaseDelay: time.Minute, MaxDelay: time.Hour, Window: 24 * time.Hour,
@@ -105,7 +106,7 @@ func TestDefaults(t *testing.T) {
 		"empty file":    {File: write(t, "")},
 		"comments":      {File: write(t, "# nothing\n---\n# more\n")},
 		"null document": {File: write(t, "null\n")},
-		"null section":  {File: write(t, "store:\nchecks: ~\ntokens: {leeway: , issuer: null}\npolicies:\n")},
+		"null section":  {File: write(t, "store:\nchecks: ~\ntokens: {leeway: , issuer: null}\npolicies:\nissuers:\n")},
 		"spelled out":   {File: "testdata/defaults.yaml", FileRequired: true},
 		"byte order":    {File: write(t, "\ufeffstore: {path: devicegate.db}\r\n")},
 	} {
@@ -118,24 +119,29 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestEveryFieldHasAKey fails for a field of Config that no key sets.
+// TestEveryFieldHasAKey fails for a field of Config, or of an Issuer, that no key sets.
 func TestEveryFieldHasAKey(t *testing.T) {
-	fields := -1 // Warnings is no key
+	// Warnings is no key.
+	if got, want := len(config.Paths()), fields(reflect.TypeFor[config.Config]())-1; got != want {
+		t.Errorf("%d keys for %d fields", got, want)
+	}
+	if got, want := len(config.IssuerPaths()), fields(reflect.TypeFor[config.Issuer]()); got != want {
+		t.Errorf("%d keys for %d fields of an issuer", got, want)
+	}
+}
+
+// fields counts the fields of a struct and of the structs in it that are written as maps.
+func fields(s reflect.Type) int {
 	whole := []reflect.Type{reflect.TypeFor[config.Address](), reflect.TypeFor[config.Rate]()}
-	var count func(reflect.Type)
-	count = func(s reflect.Type) {
-		for i := range s.NumField() {
-			if f := s.Field(i).Type; f.Kind() == reflect.Struct && !slices.Contains(whole, f) {
-				count(f)
-				continue
-			}
-			fields++
+	n := 0
+	for i := range s.NumField() {
+		if f := s.Field(i).Type; f.Kind() == reflect.Struct && !slices.Contains(whole, f) {
+			n += fields(f)
+			continue
 		}
+		n++
 	}
-	count(reflect.TypeFor[config.Config]())
-	if got := len(config.Paths()); got != fields {
-		t.Errorf("%d keys for %d fields", got, fields)
-	}
+	return n
 }
 
 func TestPrecedence(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 const (
 	ipPlaceholder = "{ip}"
-	maxLookupURL  = 2048
+	maxURL        = 2048
 )
 
 // lookupURL is the rule for geo.http_url: "" or an absolute URL with {ip} once behind its host. Its
@@ -18,11 +18,8 @@ func lookupURL(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	if len(text) > maxLookupURL || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("write at most %d printable ASCII characters without spaces", maxLookupURL)
-	}
-	if strings.Contains(text, "#") {
-		return "", fmt.Errorf("what stands behind # is never sent; leave it out")
+	if err := checkURLText(text); err != nil {
+		return "", err
 	}
 	if err := checkPlaceholder(text); err != nil {
 		return "", err
@@ -31,7 +28,40 @@ func lookupURL(text string) (string, error) {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
 		return "", fmt.Errorf(`not an absolute URL; write "" or one such as https://ipapi.co/{ip}/json/`)
 	}
-	return text, checkLookup(u)
+	return text, checkURLHost(u)
+}
+
+// jwksURL is the rule for the jwks_url of an issuer: "" or an absolute URL, https unless it is of this
+// machine. Its errors do not repeat the value, which may hold a key.
+func jwksURL(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	if err := checkURLText(text); err != nil {
+		return "", err
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+		return "", fmt.Errorf("not an absolute URL; write one such as https://id.example/.well-known/jwks.json")
+	}
+	if err := checkURLHost(u); err != nil {
+		return "", err
+	}
+	if u.Scheme == "http" && !loopbackHost(u.Hostname()) {
+		return "", fmt.Errorf("plain http to another machine: whoever is on the way could put in keys of his own, and the keys decide who passes; write https")
+	}
+	return text, nil
+}
+
+// checkURLText checks a URL that is asked, before it is taken apart.
+func checkURLText(text string) error {
+	if len(text) > maxURL || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("write at most %d printable ASCII characters without spaces", maxURL)
+	}
+	if strings.Contains(text, "#") {
+		return fmt.Errorf("what stands behind # is never sent; leave it out")
+	}
+	return nil
 }
 
 // checkPlaceholder holds a URL to one place for the address, behind the host: in the host, every
@@ -53,8 +83,8 @@ func checkPlaceholder(text string) error {
 	return nil
 }
 
-// checkLookup checks the parts of a URL that is asked about an address.
-func checkLookup(u *url.URL) error {
+// checkURLHost checks what stands in front of the path of a URL that is asked.
+func checkURLHost(u *url.URL) error {
 	if u.User != nil {
 		return fmt.Errorf("a user or password in front of the host is not sent; leave it out")
 	}

@@ -20,6 +20,7 @@ func (l *loader) checkTogether() {
 	l.checkListenersDistinct()
 	l.checkActivityLimits()
 	l.checkLockout()
+	l.checkIssuersWithin()
 }
 
 // conflict notes a fault between keys, at the one among them that was set last. The message names

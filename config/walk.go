@@ -51,6 +51,10 @@ func (w *walker) complain(n ast.Node, message string) {
 // in it or in maps below it.
 func (w *walker) section(path string, n ast.Node, keys []key) {
 	for _, e := range w.entries(path, n) {
+		if strings.Contains(e.name, ".") { // it would be taken for a path, and set a key twice unnoticed
+			w.complain(e.key, dottedKey(path, e.name, keys))
+			continue
+		}
 		inner := strings.TrimPrefix(path+"."+e.name, ".")
 		k, isKey := find(keys, inner)
 		switch {
@@ -72,6 +76,15 @@ func isSection(keys []key, path string) bool {
 		}
 	}
 	return false
+}
+
+// dottedKey says what is wrong with a key that has a dot in it.
+func dottedKey(section, name string, keys []key) string {
+	if _, known := find(keys, strings.TrimPrefix(section+"."+name, ".")); !known {
+		return unknownKey(section, name, keys)
+	}
+	first, rest, _ := strings.Cut(name, ".")
+	return fmt.Sprintf("unknown key %s; write %s below %s", quote(name), rest, first)
 }
 
 // unknownKey says what is wrong with a key, and which one is meant.
