@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"sync"
 	"unsafe"
+
+	"github.com/google/uuid"
 )
 
 const (
@@ -18,10 +20,25 @@ const (
 // holds the full SHA-256 of the token: a shorter or keyless hash could be made to collide, and a
 // collision would be another user's identity.
 type slot struct {
-	id       [sha256.Size]byte
-	verified Verified
-	epoch    uint32 // of the keys that verified it; 0, which no keys have, in a slot never used
-	used     bool   // hit since its set last looked for a victim
+	id    [sha256.Size]byte
+	facts facts
+	epoch uint32 // of the keys that verified it; 0, which no keys have, in a slot never used
+	used  bool   // hit since its set last looked for a victim
+}
+
+// facts is Verified of a token of ours.
+type facts struct {
+	user, device                 uuid.UUID
+	generation                   uint32
+	issuedAt, notBefore, expires int64
+}
+
+func factsOf(v Verified) facts {
+	return facts{user: v.User, device: v.Device, generation: v.Generation, issuedAt: v.IssuedAt, notBefore: v.NotBefore, expires: v.Expires}
+}
+
+func (f *facts) verified() Verified {
+	return Verified{User: f.user, Device: f.device, Generation: f.generation, IssuedAt: f.issuedAt, NotBefore: f.notBefore, Expires: f.expires}
 }
 
 type set [slotsPerSet]slot
@@ -65,7 +82,7 @@ func (c *cache) get(id [sha256.Size]byte, epoch uint32) (Verified, bool) {
 	for i := range set {
 		if s := &set[i]; s.id == id && s.epoch == epoch {
 			s.used = true
-			return s.verified, true
+			return s.facts.verified(), true
 		}
 	}
 	return Verified{}, false
@@ -79,7 +96,7 @@ func (c *cache) put(id [sha256.Size]byte, epoch uint32, verified Verified, now i
 	}
 	lock.Lock()
 	defer lock.Unlock()
-	*set.victim(&id, now) = slot{id: id, epoch: epoch, verified: verified}
+	*set.victim(&id, now) = slot{id: id, epoch: epoch, facts: factsOf(verified)}
 }
 
 // victim returns the slot to overwrite: the token's own, else one that is dead, else one not hit
@@ -90,7 +107,7 @@ func (set *set) victim(id *[sha256.Size]byte, now int64) *slot {
 		switch s := &set[i]; {
 		case s.id == *id:
 			return s
-		case s.verified.Expires <= now:
+		case s.facts.expires <= now:
 			dead = s
 		case !s.used && idle == nil: // the first, always: a flood then passes through one slot
 			idle = s

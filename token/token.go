@@ -49,6 +49,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"devicegate/identity"
 )
 
 const (
@@ -72,6 +74,7 @@ type Config struct {
 	Audience       string        // aud, compared exactly; not empty
 	AccessLifetime time.Duration // exp - iat of tokens issued and the longest accepted; at least 1s, whole seconds
 	Leeway         time.Duration // for nbf and iat alone, whole seconds; exp is exact
+	Others         Others        // of NewVerifier: asked about what is not found in the cache; nil for none
 	CacheBytes     int           // bound of the verified-token cache; 0 means DefaultCacheBytes, too few for one set of slots means no cache
 }
 
@@ -115,14 +118,15 @@ type Claims struct {
 	Expires      int64 // the first second at which the token is dead
 }
 
-// Verified is what a good token vouches for. It holds no name and no roles on purpose: the check
-// takes those from the live index, where a change counts at once.
+// Verified is what a good token vouches for. For a token of ours it holds no name and no roles on purpose:
+// the check takes those from the live index, where a change counts at once.
 type Verified struct {
 	User, Device uuid.UUID
 	Generation   uint32 // of the device: a sign-in that keeps a device ends the tokens of lower ones
-	IssuedAt     int64  // unix seconds, as the next two
+	IssuedAt     int64  // unix seconds, as the next two; 0 where a foreign token says none
 	NotBefore    int64
 	Expires      int64
+	Foreign      *identity.Foreign // nil exactly for a token of ours; shared, and not to be changed
 }
 
 // wireClaims is the claims set as it is written and read. Every member is required.
