@@ -1,0 +1,173 @@
+package foreign
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
+
+	"devicegate/identity"
+	"devicegate/reason"
+	"devicegate/token"
+)
+
+// Bounds of the cache of verified tokens: about 16 MiB. A token whose name and roles take more room than
+// most is verified anew each time.
+const (
+	maxCached     = 20_000
+	maxCachedText = 256 // bytes
+)
+
+// Options is what New puts together.
+type Options struct {
+	Ours    string // our own iss
+	Issuers []Config
+	Names   Names
+	Now     func() time.Time // safe for concurrent use
+}
+
+// Issuers verifies the tokens of other issuers. It is safe for concurrent use.
+type Issuers struct {
+	ours  string
+	list  []*issuer
+	now   func() time.Time
+	cache *lru.Cache[[sha256.Size]byte, verdict]
+}
+
+// verdict is a token that was accepted, by whom, and with which keys.
+type verdict struct {
+	verified token.Verified
+	by       *issuer
+	epoch    uint32
+}
+
+var _ token.Others = (*Issuers)(nil)
+
+// New returns the issuers. Run must be called for their keys to be kept.
+func New(o Options) (*Issuers, error) {
+	cache, err := lru.New[[sha256.Size]byte, verdict](maxCached)
+	if err != nil {
+		return nil, err
+	}
+	n := names{Names: o.Names}
+	for _, c := range o.Issuers {
+		n.issuers = append(n.issuers, c.Name)
+	}
+	s := &Issuers{ours: o.Ours, now: o.Now, cache: cache}
+	for _, c := range o.Issuers {
+		s.list = append(s.list, newIssuer(c, n))
+	}
+	return s, nil
+}
+
+// Run keeps the keys of all issuers until ctx ends.
+func (s *Issuers) Run(ctx context.Context) {
+	var g errgroup.Group
+	for _, i := range s.list {
+		g.Go(func() error { i.Keys.Run(ctx); return nil })
+	}
+	_ = g.Wait() // none returns an error
+}
+
+// Trouble returns why issuers have no keys at this moment, by their names; empty when all have.
+func (s *Issuers) Trouble() map[string]error {
+	trouble := map[string]error{}
+	for _, i := range s.list {
+		if err := i.Keys.Trouble(); err != nil {
+			trouble[i.Name] = err
+		}
+	}
+	return trouble
+}
+
+// Verify implements token.Others.
+func (s *Issuers) Verify(raw string, digest [sha256.Size]byte) (token.Verified, reason.Reason, bool) {
+	now := s.now().Unix()
+	if hit, ok := s.cache.Get(digest); ok && hit.by.Keys.Set().Epoch() == hit.epoch {
+		if why := hit.by.live(&hit.verified, access, now); why != reason.OK {
+			return token.Verified{}, why, true
+		}
+		return hit.verified, reason.OK, true
+	}
+	verified, by, epoch, why := s.verify(raw, access, now)
+	if by == nil && why == reason.Undecided {
+		return token.Verified{}, why, false
+	}
+	if why == reason.OK && cheap(verified.Foreign) {
+		s.cache.Add(digest, verdict{verified, by, epoch})
+	}
+	return verified, why, true
+}
+
+func cheap(f *identity.Foreign) bool {
+	size := len(f.Owner) + len(f.Name)
+	for _, role := range f.Roles {
+		size += len(role)
+	}
+	return size <= maxCachedText
+}
+
+// verify asks everybody who may have made the token. Undecided and no issuer means that it is nobody's here.
+func (s *Issuers) verify(raw string, want purpose, now int64) (token.Verified, *issuer, uint32, reason.Reason) {
+	scanned, ok := scan(raw)
+	if !ok {
+		return token.Verified{}, nil, 0, reason.Undecided // who judges our own tokens refuses it as well
+	}
+	candidates, ok := s.candidates(&scanned)
+	if !ok || len(candidates) == 0 {
+		return token.Verified{}, nil, 0, reason.Undecided
+	}
+	refusal := reason.TokenUnverified
+	for _, i := range candidates {
+		verified, epoch, signed, why := i.verify(&scanned, want, now)
+		switch {
+		case why == reason.OK:
+			return verified, i, epoch, why
+		case signed: // it is this one's, whoever else is asked
+			refusal = why
+		case why == reason.KeysUnavailable && refusal == reason.TokenUnverified:
+			refusal = why
+		}
+	}
+	return token.Verified{}, candidates[0], 0, refusal
+}
+
+// candidates returns who may have made a token, by the iss that it claims. A bad iss is nobody's.
+func (s *Issuers) candidates(t *scanned) ([]*issuer, bool) {
+	iss, present, ok := textOf(t.claims["iss"])
+	if !ok || present && iss == s.ours {
+		return nil, false
+	}
+	var named, open []*issuer
+	for _, i := range s.list {
+		switch {
+		case i.Issuer == "":
+			open = append(open, i)
+		case i.Issuer == iss:
+			named = append(named, i)
+		}
+	}
+	if len(named) > 0 {
+		return named, true
+	}
+	return open, true
+}
+
+// verify judges a token by one issuer's rules. signed says that the signature is its own.
+func (i *issuer) verify(s *scanned, want purpose, now int64) (v token.Verified, epoch uint32, signed bool, why reason.Reason) {
+	set := i.Keys.Set()
+	if set.Empty() {
+		return v, 0, false, reason.KeysUnavailable
+	}
+	signed, known := set.Verify(s.raw, s.alg, s.kid, s.hasKid)
+	if !signed {
+		if !known {
+			i.Keys.Unknown()
+		}
+		return v, 0, false, reason.TokenUnverified
+	}
+	v, why = i.judge(s, want, now)
+	return v, set.Epoch(), true, why
+}
