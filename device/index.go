@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"devicegate/db"
+	"devicegate/identity"
 	"devicegate/reason"
 )
 
@@ -32,9 +33,15 @@ type Index struct {
 	names   arena
 	roles   roleSets
 
+	others  ForeignRules
+	byName  map[identity.NameKey]uuid.UUID // users by the normalised form of their names; nil where nobody asks
+	foreign map[uuid.UUID][]uuid.UUID      // devices of users of other issuers that have not ended themselves
+	pending map[uuid.UUID]arrival          // registered devices that are not stored yet
+
 	sightings sightings // since the last flush; changed by checks, under its own locks
 	ipChange  IPChange
 	urgent    chan struct{} // tells the flusher that a device must end now
+	arrived   chan struct{} // tells it that a device was registered
 }
 
 type deviceSlot struct {
@@ -56,6 +63,7 @@ type userSlot struct {
 type Subject struct {
 	User, Device uuid.UUID
 	Generation   uint32 // of the device's tokens
+	Issuer       string // of a token that is not ours, its issuer's configured name
 	Name         string
 	Roles        []string
 }
@@ -65,8 +73,9 @@ type Subject struct {
 // check does when a device's address changes.
 func NewIndex(keep time.Duration, change IPChange) *Index {
 	x := &Index{
-		keep: keep, ipChange: change, urgent: make(chan struct{}, 1), moved: make(chan struct{}),
+		keep: keep, ipChange: change, urgent: make(chan struct{}, 1), arrived: make(chan struct{}, 1), moved: make(chan struct{}),
 		devices: map[uuid.UUID]uint32{}, users: map[uuid.UUID]userSlot{},
+		foreign: map[uuid.UUID][]uuid.UUID{}, pending: map[uuid.UUID]arrival{},
 	}
 	x.state.Store(uint32(reason.Starting))
 	return x
@@ -94,6 +103,7 @@ func (x *Index) applyDevice(uid uuid.UUID, w db.Write) error {
 	at, known := x.devices[uid]
 	if w.Delete {
 		if known {
+			x.strike(x.slots[at].user, uid)
 			delete(x.devices, uid)
 			x.slots[at] = deviceSlot{}
 			x.free = append(x.free, at)
@@ -109,6 +119,7 @@ func (x *Index) applyDevice(uid uuid.UUID, w db.Write) error {
 		x.devices[uid], x.slots[at].uid = at, uid
 	}
 	x.slots[at].deviceRow = row
+	x.list(uid, row)
 	return nil
 }
 
@@ -125,6 +136,7 @@ func (x *Index) newSlot() uint32 {
 func (x *Index) applyUser(id uuid.UUID, w db.Write) error {
 	old, known := x.users[id]
 	if w.Delete {
+		x.unname(old, id)
 		delete(x.users, id)
 		return nil
 	}
@@ -138,7 +150,9 @@ func (x *Index) applyUser(id uuid.UUID, w db.Write) error {
 		name: old.name, roles: x.roles.intern(row.Roles),
 	}
 	if !known || x.names.get(old.name) != row.Name {
+		x.unname(old, id)
 		slot.name = x.names.add(row.Name)
+		x.name(row.Name, id)
 	}
 	x.users[id] = slot
 	return nil
@@ -153,6 +167,7 @@ type Use struct {
 	Generation   uint32     // of the token
 	From         netip.Addr // the client; zero where unknown
 	At           time.Time
+	Foreign      *identity.Foreign // of a token that is not ours
 }
 
 // Check answers whether the device lives and belongs to the user, and notes in memory that it was seen: a
@@ -176,6 +191,12 @@ func (x *Index) lookAndNote(use Use) (Subject, move, reason.Reason) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	d, subject, why := x.look(use)
+	if why == reason.DeviceNotRecognized && x.mayRegister(use) {
+		x.mu.RUnlock()
+		x.register(use)
+		x.mu.RLock()
+		d, subject, why = x.look(use)
+	}
 	if why != reason.OK {
 		return Subject{}, move{}, why
 	}
@@ -191,6 +212,9 @@ func (x *Index) Peek(use Use) (Subject, reason.Reason) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	_, subject, why := x.look(use)
+	if why == reason.DeviceNotRecognized && x.mayRegister(use) && x.room(use) {
+		return subjectOf(use), reason.OK // what a check would answer
+	}
 	if why == reason.OK && x.sightings.compromised(use.Device, use.Generation) {
 		return Subject{}, reason.DeviceCompromised
 	}
@@ -208,12 +232,18 @@ func (x *Index) lives(user, device uuid.UUID, now time.Time) bool {
 
 // look returns the live device and who stands behind it. The lock is held.
 func (x *Index) look(use Use) (*deviceSlot, Subject, reason.Reason) {
+	if x.nameTaken(use) {
+		return nil, Subject{}, reason.TokenUnverified
+	}
 	d, why := x.find(use.User, use.Device, use.At)
 	if why != reason.OK {
 		return nil, Subject{}, why
 	}
 	if use.Generation != d.tokens {
 		return nil, Subject{}, reason.DeviceNotRecognized // a token of an earlier sign-in on the device
+	}
+	if use.Foreign != nil {
+		return d, subjectOf(use), reason.OK
 	}
 	u := x.users[use.User]
 	subject := Subject{User: use.User, Device: use.Device, Generation: d.tokens, Name: x.names.get(u.name), Roles: x.roles.get(u.roles)}
@@ -253,7 +283,7 @@ func (x *Index) alive(d *deviceSlot, u userSlot, now time.Time) reason.Reason {
 		return d.ended.Check()
 	}
 	if d.generation < u.generation {
-		if ms >= u.endedAt+x.keep.Milliseconds() {
+		if ms >= u.endedAt+x.keepOf(d.foreign).Milliseconds() {
 			return reason.DeviceNotRecognized
 		}
 		return u.ended.Check()

@@ -34,8 +34,9 @@ type Record struct {
 	LastSeen   time.Time `json:"last_seen"`
 	ExpiresAt  time.Time `json:"expires_at"`
 	Ordinal    uint64    `json:"ordinal"`
-	Generation uint32    `json:"generation"` // the user's when it signed in
-	Tokens     uint32    `json:"tokens"`     // generation of its tokens, from 1: each sign-in on it ends those before
+	Generation uint32    `json:"generation"`       // the user's when it signed in
+	Tokens     uint32    `json:"tokens"`           // generation of its tokens, from 1: each sign-in on it ends those before
+	Issuer     string    `json:"issuer,omitempty"` // the configured name of the foreign issuer that names it
 
 	// Where it last signed in from, as far as is known: an ISO 3166-1 alpha-2 code, and names.
 	Country string `json:"country,omitempty"`
@@ -47,6 +48,9 @@ type Record struct {
 
 	Refresh Refresh `json:"refresh"`
 	Cookie  []byte  `json:"cookie,omitempty"` // SHA-256 of its cookie, where it has one
+
+	// Exchanged stands for the foreign refresh token that was exchanged for the device's first of ours.
+	Exchanged []byte `json:"exchanged,omitempty"`
 }
 
 // Refresh is what is kept of a device's refresh tokens: hashes only.
@@ -59,7 +63,7 @@ type Refresh struct {
 func (r Record) row() deviceRow {
 	return deviceRow{
 		user: r.User, generation: r.Generation, ordinal: r.Ordinal,
-		created: r.CreatedAt.UnixMilli(), until: r.ExpiresAt.UnixMilli(), tokens: r.Tokens,
+		created: r.CreatedAt.UnixMilli(), until: r.ExpiresAt.UnixMilli(), tokens: r.Tokens, foreign: r.Issuer != "",
 	}
 }
 

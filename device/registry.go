@@ -33,6 +33,8 @@ type Registry struct {
 	Now   func() time.Time
 	// Activity takes the event of every end, in the transaction of the end.
 	Activity *activity.Log
+	// Accounts makes the accounts of the users of other issuers; nil where there are none.
+	Accounts Accounts
 	// Keep is how long the row of an ended device stays: the life of an access token and the leeway.
 	Keep time.Duration
 	// Rules say what devices of one user may do to each other.
@@ -57,6 +59,9 @@ type set struct {
 // load reads the set. The list is read first: every change of the set rewrites it, so a transaction that
 // demands it unchanged is sure of the devices read after it.
 func (r *Registry) load(ctx context.Context, user uuid.UUID) (set, error) {
+	if err := r.settle(ctx, user); err != nil {
+		return set{}, err
+	}
 	s, err := r.list(ctx, user)
 	if err != nil {
 		return set{}, err
@@ -136,7 +141,7 @@ func (r *Registry) endAll(recs []Record, why EndReason) []db.Write {
 // end returns the writes that end one device for why.
 func (r *Registry) end(rec Record, why EndReason) []db.Write {
 	row := rec.row()
-	row.ended, row.until = why, r.Now().Add(r.Keep).UnixMilli()
+	row.ended, row.until = why, r.Now().Add(r.Index.keepOf(row.foreign)).UnixMilli()
 	return []db.Write{db.Put(deviceRowKey(rec.UID), row.encode()), db.Delete(deviceKey(rec.User, rec.UID))}
 }
 
@@ -170,6 +175,9 @@ func (r *Registry) Get(ctx context.Context, user, device uuid.UUID) (Record, err
 }
 
 func (r *Registry) get(ctx context.Context, user, device uuid.UUID) (Record, db.Entry, error) {
+	if err := r.settle(ctx, user); err != nil {
+		return Record{}, db.Entry{}, err
+	}
 	key := deviceKey(user, device)
 	found, at, err := r.Store.Range(ctx, key, key+"\x00", 1)
 	if err != nil {
@@ -189,32 +197,37 @@ func (r *Registry) get(ctx context.Context, user, device uuid.UUID) (Record, db.
 // the record meanwhile; its error is returned as it is and nothing is written. What change does to
 // UID, User, Ordinal, Generation, Tokens or CreatedAt is ignored.
 func (r *Registry) Update(ctx context.Context, user, device uuid.UUID, change func(*Record) error) (Record, error) {
-	return retry(func() (Record, error) {
-		s, err := r.list(ctx, user)
-		if err != nil {
-			return Record{}, err
-		}
-		rec, entry, err := r.get(ctx, user, device)
-		if err != nil {
-			return Record{}, err
-		}
-		next := rec
-		if err := change(&next); err != nil {
-			return Record{}, err
-		}
-		next.UID, next.User, next.Ordinal, next.CreatedAt = rec.UID, rec.User, rec.Ordinal, rec.CreatedAt
-		next.Generation, next.Tokens = rec.Generation, rec.Tokens
-		// It changes the set: a sign-in that took the device for expired a moment ago must not find it
-		// alive beside its own.
-		txn := s.txn(s.ordinal, db.Txn{If: []db.Condition{db.Unchanged(entry)}},
-			db.Put(entry.Key, next.encode()), db.Put(deviceRowKey(device), next.row().encode()))
-		// A user who is disabled meanwhile must not get his device back with a later expiry.
-		if err := r.guardUser(ctx, user, rec.Generation, &txn); err != nil {
-			return Record{}, err
-		}
-		_, err = r.Store.Commit(ctx, txn)
-		return next, err
-	})
+	return retry(func() (Record, error) { return r.UpdateWith(ctx, user, device, db.Txn{}, change) })
+}
+
+// UpdateWith is one attempt of Update, together with guard and events. Errors: as Update, and db.ErrConflict
+// when something changed meanwhile.
+func (r *Registry) UpdateWith(ctx context.Context, user, device uuid.UUID, guard db.Txn, change func(*Record) error, events ...activity.Event) (Record, error) {
+	s, err := r.list(ctx, user)
+	if err != nil {
+		return Record{}, err
+	}
+	rec, entry, err := r.get(ctx, user, device)
+	if err != nil {
+		return Record{}, err
+	}
+	next := rec
+	if err := change(&next); err != nil {
+		return Record{}, err
+	}
+	next.UID, next.User, next.Ordinal, next.CreatedAt = rec.UID, rec.User, rec.Ordinal, rec.CreatedAt
+	next.Generation, next.Tokens, next.Issuer = rec.Generation, rec.Tokens, rec.Issuer
+	guard.If = append(guard.If[:len(guard.If):len(guard.If)], db.Unchanged(entry))
+	// It changes the set: a sign-in that took the device for expired a moment ago must not find it
+	// alive beside its own.
+	txn := s.txn(s.ordinal, guard,
+		db.Put(entry.Key, next.encode()), db.Put(deviceRowKey(device), next.row().encode()))
+	// A user who is disabled meanwhile must not get his device back with a later expiry.
+	if err := r.guardUser(ctx, user, rec.Generation, &txn); err != nil {
+		return Record{}, err
+	}
+	_, err = r.Activity.Commit(ctx, txn, events...)
+	return next, err
 }
 
 // SetPlace writes where rec signed in from, unless somebody signed in on it since. Errors: as Update.

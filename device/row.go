@@ -32,6 +32,7 @@ type deviceRow struct {
 	created    int64     // Unix milliseconds
 	until      int64     // Unix milliseconds: expiry while it lives, afterwards when the row may go
 	tokens     uint32    // generation of the tokens that count; those of another have ended
+	foreign    bool      // another issuer names it: its end is remembered for good
 }
 
 // UserRow is one user as the index knows him. The name is the stored one; Roles are in their stored
@@ -52,7 +53,7 @@ func UserRowKey(user uuid.UUID) string { return userRows + string(user[:]) }
 
 func (r deviceRow) encode() []byte {
 	b := make([]byte, 0, deviceRowSize)
-	b = append(b, rowVersion, byte(r.ended), 0, 0)
+	b = append(b, rowVersion, byte(r.ended), flag(r.foreign), 0)
 	b = binary.BigEndian.AppendUint32(b, r.generation)
 	b = append(b, r.user[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.ordinal)
@@ -65,7 +66,7 @@ func decodeDeviceRow(b []byte) (deviceRow, error) {
 	if len(b) != deviceRowSize || b[0] != rowVersion {
 		return deviceRow{}, fmt.Errorf("a device row of %d bytes is not of a form that this version knows", len(b))
 	}
-	r := deviceRow{ended: EndReason(b[1]), generation: binary.BigEndian.Uint32(b[4:])}
+	r := deviceRow{ended: EndReason(b[1]), foreign: b[2] != 0, generation: binary.BigEndian.Uint32(b[4:])}
 	copy(r.user[:], b[8:24])
 	r.ordinal = binary.BigEndian.Uint64(b[24:])
 	r.created = int64(binary.BigEndian.Uint64(b[32:]))
@@ -74,14 +75,17 @@ func decodeDeviceRow(b []byte) (deviceRow, error) {
 	return r, nil
 }
 
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}
+
 // Encode returns the row's stored form.
 func (r UserRow) Encode() []byte {
 	b := make([]byte, 0, userRowHead+len(r.Name)+64)
-	disabled := byte(0)
-	if r.Disabled {
-		disabled = 1
-	}
-	b = append(b, rowVersion, disabled, byte(r.Ended), 0)
+	b = append(b, rowVersion, flag(r.Disabled), byte(r.Ended), 0)
 	b = binary.BigEndian.AppendUint32(b, r.Generation)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.EndedAt.UnixMilli()))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Name)))

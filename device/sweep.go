@@ -66,6 +66,9 @@ func (r *Registry) forget(ctx context.Context, uid uuid.UUID) (int, error) {
 		If:     []db.Condition{db.Unchanged(e)},
 		Writes: []db.Write{db.Delete(e.Key), db.Delete(deviceKey(row.user, uid)), db.Delete(sightingKey(uid))},
 	}
+	if row.foreign && r.Index.endedWithUser(uid) {
+		txn.Writes[0] = r.markFor(e.Key, row)
+	}
 	// A device whose time ran out has its end noted here. All others have had theirs: their own, or the
 	// one of all devices of their user.
 	var events []activity.Event

@@ -56,6 +56,9 @@ func (x *Index) Live(now time.Time) int {
 func (x *Index) due(now time.Time, limit int) []uuid.UUID {
 	var uids []uuid.UUID
 	x.walk(func(d *deviceSlot, u userSlot, known bool) bool {
+		if d.mark() {
+			return true
+		}
 		if !known || x.alive(d, u, now) == reason.DeviceNotRecognized && x.forgettable(d, u, now) {
 			uids = append(uids, d.uid)
 		}
@@ -69,7 +72,7 @@ func (x *Index) due(now time.Time, limit int) []uuid.UUID {
 func (x *Index) forgettable(d *deviceSlot, u userSlot, now time.Time) bool {
 	ms := now.UnixMilli()
 	if d.ended == 0 && d.generation < u.generation {
-		return ms >= u.endedAt+x.keep.Milliseconds()
+		return ms >= u.endedAt+x.keepOf(d.foreign).Milliseconds()
 	}
 	return ms >= d.until
 }

@@ -1,0 +1,241 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"devicegate/activity"
+	"devicegate/db"
+)
+
+// arrival is a foreign device that the index knows and the store does not yet.
+type arrival struct {
+	user, uid, out uuid.UUID // out is the device that gives way to it; zero for none
+	issuer, owner  string
+	from           netip.Addr
+	at             time.Time
+}
+
+// FirstSight is the reason of the event of a device that was registered by its token.
+const FirstSight = "first_sight"
+
+// ErrNameTaken means: a user of another issuer cannot have an account, because a local one has its name.
+var ErrNameTaken = errors.New("a local user has the name of the issuer's user")
+
+// Accounts makes the accounts of other issuers' users.
+type Accounts interface {
+	// Foreign returns what a transaction must hold and write so that the user has an account, and the generation
+	// of it. Errors: ErrNameTaken, ErrNotFound where he is disabled, and the store's.
+	Foreign(ctx context.Context, user uuid.UUID, issuer, owner string) (txn db.Txn, generation uint32, events []activity.Event, err error)
+}
+
+// register takes a device into the index, to be stored with the next batch. What a check of it is answered is
+// then seen as of any other.
+func (x *Index) register(use Use) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.nameTaken(use) || !x.mayRegister(use) { // since a moment ago
+		return
+	}
+	out, ok := x.makeRoom(use)
+	if !ok {
+		return
+	}
+	u, known := x.users[use.User]
+	if !known {
+		u = userSlot{generation: 1, name: x.names.add(use.Foreign.Owner), roles: x.roles.intern(nil)}
+		x.users[use.User] = u
+		x.name(use.Foreign.Owner, use.User)
+	}
+	if out != uuid.Nil {
+		d := &x.slots[x.devices[out]]
+		d.ended, d.until = Replaced, use.At.UnixMilli()
+		x.strike(use.User, out)
+	}
+	row := deviceRow{
+		user: use.User, generation: u.generation, created: use.At.UnixMilli(),
+		until: x.others.expiry(use.At).UnixMilli(), tokens: use.Generation, foreign: true,
+	}
+	at := x.newSlot()
+	x.devices[use.Device] = at
+	x.slots[at] = deviceSlot{uid: use.Device, deviceRow: row}
+	x.list(use.Device, row)
+	x.pending[use.Device] = arrival{
+		user: use.User, uid: use.Device, out: out, issuer: use.Foreign.Issuer, owner: use.Foreign.Owner, from: use.From, at: use.At,
+	}
+	select {
+	case x.arrived <- struct{}{}:
+	default: // it has been told already
+	}
+}
+
+// expiry returns when a device that is registered at a moment ends.
+func (f ForeignRules) expiry(at time.Time) time.Time {
+	lifetime := f.Lifetime
+	if lifetime <= 0 {
+		lifetime = 100 * 365 * 24 * time.Hour
+	}
+	return at.Add(lifetime).UTC().Truncate(time.Millisecond)
+}
+
+// Arrived delivers when devices were registered, so that StoreArrivals is called.
+func (x *Index) Arrived() <-chan struct{} { return x.arrived }
+
+// arrivals returns what waits to be stored; of one user, or of all.
+func (x *Index) arrivals(user uuid.UUID) []arrival {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var waiting []arrival
+	for _, a := range x.pending {
+		if user == uuid.Nil || a.user == user {
+			waiting = append(waiting, a)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b arrival) int { return a.at.Compare(b.at) }) // the older is older in the store as well
+	return waiting
+}
+
+// StoreArrivals stores the devices that checks have registered. What could not be stored passes further
+// checks, and is tried again at the next call; after a restart it would be registered anew.
+func (r *Registry) StoreArrivals(ctx context.Context) error {
+	users := map[uuid.UUID][]arrival{}
+	for _, a := range r.Index.arrivals(uuid.Nil) {
+		users[a.user] = append(users[a.user], a)
+	}
+	var g errgroup.Group
+	g.SetLimit(flushers)
+	for _, waiting := range users {
+		g.Go(func() error { return r.storeAll(ctx, waiting) })
+	}
+	return g.Wait()
+}
+
+// settle stores what waits of one user, so that whoever reads his devices in the store finds all of them.
+func (r *Registry) settle(ctx context.Context, user uuid.UUID) error {
+	return r.storeAll(ctx, r.Index.arrivals(user))
+}
+
+func (r *Registry) storeAll(ctx context.Context, waiting []arrival) error {
+	for _, a := range waiting {
+		_, err := retry(func() (struct{}, error) { return struct{}{}, r.storeArrival(ctx, a) })
+		switch {
+		case errors.Is(err, ErrNameTaken), errors.Is(err, ErrNotFound):
+			r.Index.turnAway(a)
+		case err != nil:
+			return fmt.Errorf("storing a registered device: %w", err)
+		default:
+			r.Index.settled(a)
+		}
+	}
+	return nil
+}
+
+// storeArrival is one attempt to store a device. That it is there already is no error.
+func (r *Registry) storeArrival(ctx context.Context, a arrival) error {
+	_, err := r.Store.Get(ctx, deviceRowKey(a.uid))
+	if err == nil || !errors.Is(err, db.ErrNotFound) {
+		return err
+	}
+	by := activity.By{Actor: activity.ByService, IP: a.from}
+	event := by.Event(activity.SignIn, FirstSight)
+	event.Actor, event.User, event.Device, event.NameTried = "", a.user, a.uid, a.owner
+	txn, events, err := r.giveWay(ctx, a)
+	if err != nil {
+		return err
+	}
+	_, err = r.addForeign(ctx, newForeign{
+		user: a.user, uid: a.uid, issuer: a.issuer, owner: a.owner, at: a.at, ip: a.from,
+	}, txn, append(events, event)...)
+	return err
+}
+
+// giveWay returns the writes that remove the device which gives way, without a mark: it was idle, and may come
+// back when there is room. One that was ended meanwhile keeps its mark.
+func (r *Registry) giveWay(ctx context.Context, a arrival) (txn db.Txn, events []activity.Event, err error) {
+	if a.out == uuid.Nil {
+		return txn, nil, nil
+	}
+	e, err := r.Store.Get(ctx, deviceRowKey(a.out))
+	if errors.Is(err, db.ErrNotFound) {
+		return txn, nil, nil
+	}
+	if err != nil {
+		return txn, nil, err
+	}
+	row, err := decodeDeviceRow(e.Value)
+	if err != nil || row.ended != 0 {
+		return txn, nil, err
+	}
+	txn.If = []db.Condition{db.Unchanged(e)}
+	txn.Writes = []db.Write{db.Delete(e.Key), db.Delete(deviceKey(a.user, a.out)), db.Delete(sightingKey(a.out))}
+	return txn, []activity.Event{ofService(Replaced).Event(a.user, a.out)}, nil
+}
+
+// newForeign is a foreign device about to be stored.
+type newForeign struct {
+	user, uid           uuid.UUID
+	issuer, owner, name string
+	at                  time.Time
+	ip                  netip.Addr
+}
+
+// addForeign stores a device that the store does not know, and the account of its user where he has none.
+func (r *Registry) addForeign(ctx context.Context, n newForeign, guard db.Txn, events ...activity.Event) (Record, error) {
+	if r.Accounts == nil {
+		return Record{}, ErrNotFound
+	}
+	s, err := r.list(ctx, n.user)
+	if err != nil {
+		return Record{}, err
+	}
+	account, generation, more, err := r.Accounts.Foreign(ctx, n.user, n.issuer, n.owner)
+	if err != nil {
+		return Record{}, err
+	}
+	rec := r.foreignRecord(n, s.ordinal, generation)
+	guard.If = append(append(guard.If, account.If...), db.Absent(deviceRowKey(n.uid)))
+	guard.Writes = append(guard.Writes, account.Writes...)
+	txn := s.txn(s.ordinal+1, guard, db.Put(deviceKey(n.user, n.uid), rec.encode()), db.Put(deviceRowKey(n.uid), rec.row().encode()))
+	_, err = r.Activity.Commit(ctx, txn, append(more, events...)...)
+	return rec, err
+}
+
+func (r *Registry) foreignRecord(n newForeign, ordinal uint64, generation uint32) Record {
+	at, ip := n.at.UTC().Truncate(time.Millisecond), ""
+	if n.ip.IsValid() {
+		ip = n.ip.String()
+	}
+	return Record{
+		UID: n.uid, User: n.user, Name: n.name, Issuer: n.issuer, IPAddress: ip, LastIP: ip,
+		CreatedAt: at, SignedInAt: at, LastSeen: at, ExpiresAt: r.Index.others.expiry(at),
+		Ordinal: ordinal, Generation: generation, Tokens: 1,
+		CanUpdateOthers: r.CanUpdateOthers, CanDeleteOthers: r.CanDeleteOthers,
+	}
+}
+
+// settled notes that a device is stored.
+func (x *Index) settled(a arrival) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.pending, a.uid)
+}
+
+// turnAway takes a device out again that cannot be stored for good.
+func (x *Index) turnAway(a arrival) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.pending, a.uid)
+	if at, known := x.devices[a.uid]; known && x.slots[at].ordinal == 0 { // the store gives every device an ordinal
+		x.strike(a.user, a.uid)
+		delete(x.devices, a.uid)
+		x.slots[at] = deviceSlot{}
+		x.free = append(x.free, at)
+	}
+}

@@ -1,0 +1,119 @@
+package device
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"devicegate/activity"
+	"devicegate/db"
+)
+
+// Why an admin cannot register a device.
+var (
+	// ErrEndedForGood means: the device was ended, and does not come back.
+	ErrEndedForGood = errors.New("the device was ended and does not come back")
+	// ErrOfAnother means: the device belongs to another user.
+	ErrOfAnother = errors.New("the device belongs to another user")
+)
+
+// DeviceRegistered is the reason of the event of a device that an admin registered.
+const DeviceRegistered = "device_registered"
+
+// Registration is a device of another issuer that an admin lets in.
+type Registration struct {
+	User, Device  uuid.UUID
+	Issuer, Owner string // as in identity.Foreign
+	Name          string // empty: none, or the one it has
+	Limit         int    // the most live devices that the user may have with it
+}
+
+// Register stores a device of another issuer, so that the next check of it passes. It is there already: then it
+// gets the name, if there is one. Errors: ErrEndedForGood, ErrOfAnother, ErrNameTaken, ErrMaxDevices, ErrNotFound
+// where the user is disabled, and the store's.
+func (r *Registry) Register(ctx context.Context, n Registration, by activity.By) (Record, error) {
+	if err := r.bury(ctx, n.User); err != nil {
+		return Record{}, err
+	}
+	return retry(func() (Record, error) {
+		s, err := r.load(ctx, n.User)
+		if err != nil {
+			return Record{}, err
+		}
+		event := by.Event(activity.Admin, DeviceRegistered)
+		event.User, event.Device, event.NameTried = n.User, n.Device, n.Owner
+		e, err := r.Store.Get(ctx, deviceRowKey(n.Device))
+		switch {
+		case err == nil:
+			return r.registered(ctx, n, e, event)
+		case !errors.Is(err, db.ErrNotFound):
+			return Record{}, err
+		case len(s.live) >= n.Limit:
+			return Record{}, ErrMaxDevices
+		}
+		return r.addForeign(ctx, newForeign{
+			user: n.User, uid: n.Device, issuer: n.Issuer, owner: n.Owner, name: n.Name, at: r.Now(),
+		}, db.Txn{}, event)
+	})
+}
+
+// registered answers for a device that the store knows.
+func (r *Registry) registered(ctx context.Context, n Registration, e db.Entry, event activity.Event) (Record, error) {
+	row, err := decodeDeviceRow(e.Value)
+	if err != nil {
+		return Record{}, err
+	}
+	if row.user != n.User {
+		return Record{}, ErrOfAnother
+	}
+	if !r.Index.lives(n.User, n.Device, r.Now()) {
+		if row.foreign && row.ended == 0 && !r.Index.endedWithUser(n.Device) {
+			if _, err := r.forget(ctx, n.Device); err != nil { // its time ran out; it may come again
+				return Record{}, err
+			}
+			return Record{}, db.ErrConflict
+		}
+		return Record{}, ErrEndedForGood
+	}
+	if n.Name == "" {
+		return r.Get(ctx, n.User, n.Device)
+	}
+	return r.Override(ctx, n.User, n.Device, Change{Name: &n.Name}, event)
+}
+
+// bury leaves a mark for each device of a user who was removed, before he can have an account again.
+func (r *Registry) bury(ctx context.Context, user uuid.UUID) error {
+	for _, uid := range r.Index.orphans(user) {
+		if _, err := r.forget(ctx, uid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orphans returns the foreign devices of a user who has no account.
+func (x *Index) orphans(user uuid.UUID) []uuid.UUID {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if _, known := x.users[user]; known {
+		return nil
+	}
+	return append([]uuid.UUID(nil), x.foreign[user]...)
+}
+
+// markFor returns the write that leaves a mark instead of the row of a device that ended with its user.
+func (r *Registry) markFor(key string, row deviceRow) db.Write {
+	row.ended, row.until = r.Index.endOfUser(row.user), r.Now().UnixMilli()
+	return db.Put(key, row.encode())
+}
+
+// endOfUser returns why the devices of a user ended with him.
+func (x *Index) endOfUser(user uuid.UUID) EndReason {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if u, known := x.users[user]; known && u.ended != 0 && u.ended != Expired {
+		return u.ended
+	}
+	return RevokedByAdmin
+}
