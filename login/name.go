@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"devicegate/identity"
 )
 
 // Bounds of names and roles. Both end up in one header that nginx must be able to take whole.
@@ -46,6 +48,13 @@ var rolePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 // same name (letter case, full-width letters, composed or not, stray spaces and invisible characters)
 // have one key, so that they are one account and one lockout counter (CVE-2025-6004).
 func nameKey(name string) string {
+	sum := sha256.Sum256([]byte(FoldName(name)))
+	return namePrefix + hex.EncodeToString(sum[:]) // hashed, because folding can make a name several times longer
+}
+
+// FoldName returns the normalised form of a name: equal for all spellings that have one key. It can be several
+// times longer than the name.
+func FoldName(name string) string {
 	// The invisible goes first: between a letter and its accent it would keep the two from composing.
 	visible := strings.Map(func(r rune) rune {
 		if !isVisible(r) && !unicode.IsSpace(r) {
@@ -54,8 +63,13 @@ func nameKey(name string) string {
 		return r
 	}, name)
 	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
-	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(folded), " ")))
-	return namePrefix + hex.EncodeToString(sum[:]) // hashed, because folding can make a name several times longer
+	return strings.Join(strings.Fields(folded), " ")
+}
+
+// ForeignNameKey returns what a name of a user of another issuer is compared with those of local ones by.
+func ForeignNameKey(name string) identity.NameKey {
+	sum := sha256.Sum256([]byte(FoldName(name)))
+	return identity.NameKey(sum[:len(identity.NameKey{})])
 }
 
 // brailleBlank is a letter to Unicode and nothing to the eye.
@@ -73,6 +87,10 @@ func nameHash(key string) string { return strings.TrimPrefix(key, namePrefix) }
 
 // NameHash returns what lockout counters of any spelling of name are kept under.
 func NameHash(name string) string { return nameHash(nameKey(name)) }
+
+// CheckName says what is wrong with a name of a user of another issuer; nil when nothing is. The error is an
+// *InvalidError.
+func CheckName(name string) error { return checkName(name) }
 
 // checkName refuses a name that could not be shown, or told from another.
 func checkName(name string) error {

@@ -22,6 +22,9 @@ var errReuse = errors.New("a refresh token was used again")
 // 4.14.2 demands. Errors: ErrTokenNotValid, *RefusedError, and the store's.
 func (s *Service) Refresh(ctx context.Context, token string, client Client) (Session, error) {
 	p, ok := s.refresh.parse(token)
+	if !ok && s.foreign != nil && !IsRefreshToken(token) {
+		return s.exchange(ctx, token, client)
+	}
 	if !ok {
 		return Session{}, ErrTokenNotValid
 	}
@@ -156,6 +159,9 @@ func (s *Service) VerifyRefresh(ctx context.Context, token string) error {
 // be known, and the store's.
 func (s *Service) Revoke(ctx context.Context, token string, client Client) error {
 	p, ok := s.refresh.parse(token)
+	if !ok && s.foreign != nil && !IsRefreshToken(token) {
+		return s.revokeForeign(ctx, token, client)
+	}
 	if !ok {
 		return nil
 	}

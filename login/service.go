@@ -65,6 +65,7 @@ type Service struct {
 	Devices   *device.Registry
 	passwords Passwords
 	tokens    Tokens
+	foreign   Foreign
 	refresh   refreshKey
 	config    Config
 	now       func() time.Time
@@ -89,6 +90,7 @@ type Options struct {
 	Devices   *device.Registry
 	Passwords Passwords
 	Tokens    Tokens
+	Foreign   Foreign // nil: refresh tokens of ours alone are taken
 	Config    Config
 	Now       func() time.Time
 	Rand      io.Reader
@@ -106,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		Users: o.Users, Devices: o.Devices, passwords: o.Passwords, tokens: o.Tokens, refresh: key,
+		Users: o.Users, Devices: o.Devices, passwords: o.Passwords, tokens: o.Tokens, foreign: o.Foreign, refresh: key,
 		config: o.Config, now: o.Now, rand: o.Rand, activity: o.Activity, lockout: o.Lockout,
 		rates: newRates(o.Config.SignInRate, o.Now), places: o.Places, lost: o.Lost,
 	}, nil

@@ -37,6 +37,11 @@ type User struct {
 	Ended   device.EndReason `json:"ended,omitzero"` // why it was raised last
 	EndedAt time.Time        `json:"ended_at,omitzero"`
 
+	// Issuer is the configured name of the foreign issuer whose user this is; MovedAt when he got his first
+	// tokens of ours. Until then name and roles are what his tokens say.
+	Issuer  string    `json:"issuer,omitempty"`
+	MovedAt time.Time `json:"moved_at,omitzero"`
+
 	PasswordHash string    `json:"password_hash"`
 	CreatedAt    time.Time `json:"created_at"`
 	LastSignInAt time.Time `json:"last_sign_in_at,omitzero"`

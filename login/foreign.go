@@ -1,0 +1,178 @@
+package login
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"devicegate/activity"
+	"devicegate/db"
+	"devicegate/device"
+	"devicegate/identity"
+	"devicegate/reason"
+)
+
+// ForeignSession is what a refresh token of another issuer vouches for.
+type ForeignSession struct {
+	User, Device uuid.UUID
+	Generation   uint32
+	Identity     *identity.Foreign
+	ID           [sha256.Size]byte // of the token, however its signature is spelled
+}
+
+// Foreign verifies refresh tokens of other issuers that are exchanged for ours. Every reason but OK refuses.
+type Foreign interface {
+	Refresh(raw string) (ForeignSession, reason.Reason)
+}
+
+// Foreign implements device.Accounts: a user of another issuer has an account here, so that he can be seen,
+// disabled and removed, and so that nobody else gets his name. It has no password and no roles.
+func (us *Users) Foreign(ctx context.Context, user uuid.UUID, issuer, owner string) (txn db.Txn, generation uint32, events []activity.Event, err error) {
+	u, e, err := us.byID(ctx, user)
+	switch {
+	case err == nil && u.Disabled:
+		return txn, 0, nil, device.ErrNotFound
+	case err == nil:
+		return db.Txn{If: []db.Condition{db.Unchanged(e)}}, u.Generation, nil, nil
+	case !errors.Is(err, ErrNoUser):
+		return txn, 0, nil, err
+	}
+	holder, err := us.idOf(ctx, nameKey(owner))
+	if err != nil {
+		return txn, 0, nil, err
+	}
+	if holder != uuid.Nil {
+		return txn, 0, nil, device.ErrNameTaken
+	}
+	u = User{ID: user, Name: owner, Roles: []string{}, Generation: 1, Issuer: issuer, CreatedAt: us.now()}
+	txn = u.txn(db.Txn{
+		If:     []db.Condition{db.Absent(nameKey(owner)), db.Absent(userKey(user))},
+		Writes: []db.Write{db.Put(nameKey(owner), []byte(user.String()))},
+	})
+	return txn, u.Generation, []activity.Event{u.event(activity.By{Actor: activity.ByService}, UserCreated)}, nil
+}
+
+// errExchanged: the device has got its first tokens of ours already.
+var errExchanged = errors.New("the device's refresh token was exchanged before")
+
+// exchange answers a refresh token of another issuer with a pair of ours, once for each device. From then on the
+// device is like one that signed in here. Its first exchange gives the account the name and the roles that the
+// token says; from then on they are ours to change. Errors: as Refresh.
+func (s *Service) exchange(ctx context.Context, token string, client Client) (Session, error) {
+	from, why := s.foreign.Refresh(token)
+	if why != reason.OK {
+		return Session{}, &RefusedError{Reason: why}
+	}
+	use := device.Use{User: from.User, Device: from.Device, Generation: from.Generation, From: client.IP, At: s.now(), Foreign: from.Identity}
+	if _, why := s.Devices.Index.Check(use); why != reason.OK {
+		return Session{}, &RefusedError{Reason: why}
+	}
+	first, err := s.refresh.first(from.Device, from.Generation, s.rand)
+	if err != nil {
+		return Session{}, err
+	}
+	// It is in the index; the account may wait to be stored with it.
+	if _, err := s.Devices.Get(ctx, from.User, from.Device); err != nil && !errors.Is(err, device.ErrNotFound) {
+		return Session{}, err
+	}
+	session, err := s.moveOver(ctx, from, first, client)
+	switch {
+	case errors.Is(err, errReuse):
+		return Session{}, s.compromised(ctx, from.User, presented{device: from.Device, generation: from.Generation}, client)
+	case errors.Is(err, errExchanged):
+		return Session{}, ErrTokenNotValid
+	case errors.Is(err, device.ErrNotFound), errors.Is(err, ErrNoUser):
+		return Session{}, s.whyGone(from.User, presented{device: from.Device, generation: from.Generation})
+	}
+	return session, err
+}
+
+// moveOver changes the account and the device in one transaction.
+func (s *Service) moveOver(ctx context.Context, from ForeignSession, first string, client Client) (session Session, err error) {
+	_, err = s.Users.change(ctx, from.User, func(u *User) (db.Txn, []activity.Event, error) {
+		txn, err := s.Users.moveIn(ctx, u, from.Identity)
+		if err != nil {
+			return db.Txn{}, nil, err
+		}
+		// The access token comes first: when it cannot be made, the refresh token is not used up.
+		session, err = s.session(*u, from.Device, from.Generation, first)
+		return txn, nil, err
+	}, func(_ User, txn db.Txn, events []activity.Event) error {
+		_, err := s.Devices.UpdateWith(ctx, from.User, from.Device, txn, func(rec *device.Record) error {
+			return s.takeOver(rec, from, first, client)
+		}, events...)
+		return err
+	})
+	return session, err
+}
+
+// moveIn gives an account the name and roles of a token, the first time. That a local user has the name was
+// refused before; that one has just got it is now.
+func (us *Users) moveIn(ctx context.Context, u *User, f *identity.Foreign) (txn db.Txn, err error) {
+	if !u.MovedAt.IsZero() {
+		return txn, nil
+	}
+	u.MovedAt, u.Roles = us.now(), f.Roles
+	if u.Roles == nil {
+		u.Roles = []string{}
+	}
+	before, after := nameKey(u.Name), nameKey(f.Name)
+	u.Name = f.Name
+	if before == after {
+		return txn, nil
+	}
+	holder, err := us.idOf(ctx, after)
+	if err != nil {
+		return txn, err
+	}
+	if holder != uuid.Nil && holder != u.ID {
+		return txn, &RefusedError{Reason: reason.TokenUnverified}
+	}
+	return db.Txn{
+		If:     []db.Condition{db.Absent(after)},
+		Writes: []db.Write{db.Delete(before), db.Put(after, []byte(u.ID.String()))},
+	}, nil
+}
+
+// takeOver gives a device its first refresh token of ours. The same token of theirs once more is reuse: somebody
+// has a copy. Inside the grace it is only refused, because clients try again.
+func (s *Service) takeOver(rec *device.Record, from ForeignSession, first string, client Client) error {
+	now := s.Users.now()
+	if rec.Exchanged != nil {
+		if bytes.Equal(rec.Exchanged, from.ID[:]) && now.Sub(rec.SignedInAt) > s.config.RefreshGrace {
+			return errReuse
+		}
+		return errExchanged
+	}
+	rec.Exchanged = from.ID[:]
+	rec.Refresh = device.Refresh{Current: hashRefresh(first), RotatedAt: now}
+	rec.SignedInAt, rec.ExpiresAt = now, s.expiry(now)
+	rec.LastSeen, rec.LastIP = now, text(client.IP)
+	if rec.UserAgent == "" {
+		rec.UserAgent = cut(client.UserAgent, device.MaxUserAgent)
+	}
+	return nil
+}
+
+// revokeForeign signs out the device that a refresh token of another issuer belongs to, for good. What cannot be
+// verified is no error (RFC 7009 section 2.2).
+func (s *Service) revokeForeign(ctx context.Context, token string, client Client) error {
+	from, why := s.foreign.Refresh(token)
+	if why.Outcome() == reason.Unavailable {
+		return &RefusedError{Reason: why}
+	}
+	if why != reason.OK {
+		return nil
+	}
+	use := device.Use{User: from.User, Device: from.Device, Generation: from.Generation, From: client.IP, At: s.now(), Foreign: from.Identity}
+	// A device that nobody has seen yet is registered where it may be, so that its end leaves a mark.
+	if _, why := s.Devices.Index.Check(use); why.Outcome() == reason.Unavailable {
+		return &RefusedError{Reason: why}
+	} else if why != reason.OK {
+		return nil
+	}
+	return s.Logout(ctx, device.Subject{User: from.User, Device: from.Device, Generation: from.Generation}, client)
+}
