@@ -31,6 +31,10 @@ type Options struct {
 	Now      func() time.Time
 	Log      zerolog.Logger
 
+	// For devices of other issuers: the issuers' names, and how many devices a user may have at all.
+	Issuers   []string
+	HardLimit int
+
 	// For accounts:
 	Activity      *activity.Log
 	Lockout       *lockout.Counters
@@ -103,8 +107,10 @@ func (s *server) adminRoutes(enter entrance) []route {
 		{http.MethodPatch, "/admin/users/:id/devices/:device_uid", enter.to(s.updateUserDevice)},
 		{http.MethodDelete, "/admin/users/:id/devices/:device_uid", enter.to(s.endUserDevice)},
 		{http.MethodGet, "/admin/devices", enter.to(s.listAllDevices)},
+		{http.MethodPost, "/admin/devices", enter.to(s.registerDeviceByClaim)},
 		{http.MethodPost, "/admin/devices/sweep", enter.to(s.sweepDevices)},
 		{http.MethodGet, "/admin/devices/:device_uid", anyDevice(enter.to(s.findDevice))},
+		{http.MethodPut, "/admin/devices/:device_uid", anyDevice(enter.to(s.registerDevice))},
 		{http.MethodGet, "/admin/login-activity", enter.to(s.listActivity)},
 		{http.MethodGet, "/admin/keys", enter.to(s.listKeys)},
 		{http.MethodPost, "/admin/keys/rotate", enter.to(s.rotateKeys)},

@@ -72,7 +72,7 @@ func (s *server) verifyAccess(raw string) error {
 	if why != reason.OK {
 		return refused(why)
 	}
-	use := device.Use{User: verified.User, Device: verified.Device, Generation: verified.Generation, At: s.Now()}
+	use := device.Use{User: verified.User, Device: verified.Device, Generation: verified.Generation, At: s.Now(), Foreign: verified.Foreign}
 	if _, why := s.Devices.Peek(use); why != reason.OK {
 		return refused(why)
 	}

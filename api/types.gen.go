@@ -250,6 +250,29 @@ type EventPage struct {
 	Results []Event `json:"results"`
 }
 
+// ForeignDevice defines model for ForeignDevice.
+type ForeignDevice struct {
+	// Issuer The name of a configured issuer.
+	Issuer string  `json:"issuer"`
+	Name   *string `json:"name,omitempty"`
+
+	// UserId Whose it is, as the token says: the same as text and as a number.
+	UserId ForeignUserID `json:"user_id"`
+}
+
+// ForeignDeviceClaim defines model for ForeignDeviceClaim.
+type ForeignDeviceClaim struct {
+	// Device The device as the token names it.
+	Device string `json:"device"`
+
+	// Issuer The name of a configured issuer.
+	Issuer string  `json:"issuer"`
+	Name   *string `json:"name,omitempty"`
+
+	// UserId Whose it is, as the token says: the same as text and as a number.
+	UserId ForeignUserID `json:"user_id"`
+}
+
 // Key defines model for Key.
 type Key struct {
 	Algorithm KeyAlgorithm `json:"algorithm"`
@@ -388,9 +411,12 @@ type Tokens struct {
 
 // User defines model for User.
 type User struct {
-	CreatedAt    time.Time  `json:"created_at"`
-	Disabled     bool       `json:"disabled"`
-	Id           string     `json:"id"`
+	CreatedAt time.Time `json:"created_at"`
+	Disabled  bool      `json:"disabled"`
+	Id        string    `json:"id"`
+
+	// Issuer Whose user it is. Not there for a user of our own.
+	Issuer       *string    `json:"issuer,omitempty"`
 	LastSignInAt *time.Time `json:"last_sign_in_at"`
 	Name         string     `json:"name"`
 	Roles        []string   `json:"roles"`
@@ -408,7 +434,10 @@ type UserDevice struct {
 	IpAddress             string    `json:"ip_address"`
 
 	// IsCurrent Whether this is the device of the admin who asks.
-	IsCurrent bool      `json:"is_current"`
+	IsCurrent bool `json:"is_current"`
+
+	// Issuer The issuer that names the device in its tokens. Not there for a device that signed in here.
+	Issuer    *string   `json:"issuer,omitempty"`
 	LastIp    string    `json:"last_ip"`
 	LastSeen  time.Time `json:"last_seen"`
 	Name      string    `json:"name"`
@@ -448,6 +477,9 @@ type ChangeForbidden = Problem
 // Conflict defines model for Conflict.
 type Conflict = Problem
 
+// DeviceConflict defines model for DeviceConflict.
+type DeviceConflict = Problem
+
 // EndAllForbidden defines model for EndAllForbidden.
 type EndAllForbidden = Problem
 
@@ -471,6 +503,9 @@ type NoActiveAccount = Problem
 
 // NotAdmin defines model for NotAdmin.
 type NotAdmin = Problem
+
+// NotAdminOrMaxDevices defines model for NotAdminOrMaxDevices.
+type NotAdminOrMaxDevices = Problem
 
 // NotFound defines model for NotFound.
 type NotFound = Problem
@@ -577,8 +612,14 @@ type ListOwnActivityParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RegisterDeviceByClaimJSONRequestBody defines body for RegisterDeviceByClaim for application/json ContentType.
+type RegisterDeviceByClaimJSONRequestBody = ForeignDeviceClaim
+
 // SweepDevicesJSONRequestBody defines body for SweepDevices for application/json ContentType.
 type SweepDevicesJSONRequestBody = DeviceSweep
+
+// RegisterDeviceJSONRequestBody defines body for RegisterDevice for application/json ContentType.
+type RegisterDeviceJSONRequestBody = ForeignDevice
 
 // RotateKeysJSONRequestBody defines body for RotateKeys for application/json ContentType.
 type RotateKeysJSONRequestBody = KeyRotation

@@ -154,11 +154,15 @@ func (s *server) listAllDevices(ctx context.Context, c echo.Context, by admin) e
 
 func (s *server) userDeviceOf(rec device.Record, name string, by admin) UserDevice {
 	d := s.deviceOf(rec, device.Subject{Device: by.device})
+	var issuer *string
+	if rec.Issuer != "" {
+		issuer = &rec.Issuer
+	}
 	return UserDevice{
 		DeviceUid: d.DeviceUid, Name: d.Name, UserAgent: d.UserAgent, IpAddress: d.IpAddress, LastIp: d.LastIp,
 		Country: d.Country, Region: d.Region, City: d.City,
 		LastSeen: d.LastSeen, CreatedAt: d.CreatedAt, ExpiresAt: d.ExpiresAt,
 		CanUpdateOtherDevices: d.CanUpdateOtherDevices, CanDeleteOtherDevices: d.CanDeleteOtherDevices,
-		IsCurrent: d.IsCurrent, UserId: rec.User.String(), UserName: name,
+		IsCurrent: d.IsCurrent, UserId: rec.User.String(), UserName: name, Issuer: issuer,
 	}
 }

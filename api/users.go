@@ -185,6 +185,9 @@ func userOf(u login.User) User {
 	if out.Roles == nil {
 		out.Roles = []string{}
 	}
+	if u.Issuer != "" {
+		out.Issuer = &u.Issuer
+	}
 	if !u.LastSignInAt.IsZero() {
 		at := u.LastSignInAt.UTC()
 		out.LastSignInAt = &at

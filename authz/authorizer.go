@@ -118,7 +118,7 @@ func Authenticate(tokens Tokens, devices Devices, authorization []string, client
 		return device.Subject{}, why
 	}
 	subject, why := devices.Check(device.Use{
-		User: verified.User, Device: verified.Device, Generation: verified.Generation, From: client, At: now,
+		User: verified.User, Device: verified.Device, Generation: verified.Generation, From: client, At: now, Foreign: verified.Foreign,
 	})
 	if why != reason.OK {
 		return device.Subject{Device: verified.Device}, why

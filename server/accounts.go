@@ -36,7 +36,7 @@ func (s *Server) openAccounts() error {
 func (s *Server) openPlaces() error {
 	g := s.config.Geo
 	o := place.Options{MMDBFile: g.MMDBFile, HTTPURL: g.HTTPURL, HTTPTimeout: g.HTTPTimeout, Now: s.now, Log: s.lost}
-	if s.placeless {
+	if s.offline {
 		o.MMDBFile, o.HTTPURL = "", ""
 	}
 	places, err := place.Open(o)

@@ -47,10 +47,14 @@ func (s *Server) readyz(w http.ResponseWriter) {
 		writeStatus(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "missing": err.Error()})
 		return
 	}
-	writeStatus(w, http.StatusOK, map[string]string{"status": "ready"})
+	ready := map[string]any{"status": "ready"}
+	if trouble := s.issuerTrouble(); len(trouble) > 0 {
+		ready["keys_unavailable"] = trouble // of others: our own checks are answered
+	}
+	writeStatus(w, http.StatusOK, ready)
 }
 
-func writeStatus(w http.ResponseWriter, status int, body map[string]string) {
+func writeStatus[Body any](w http.ResponseWriter, status int, body Body) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -132,13 +136,22 @@ func (s *Server) housekeeping(ctx context.Context) {
 			s.flush(ctx)
 		case <-s.index.Urgent():
 			s.flush(ctx)
+		case <-s.index.Arrived():
+			s.storeArrivals(ctx)
 		}
 	}
 }
 
 func (s *Server) flush(ctx context.Context) {
+	s.storeArrivals(ctx)
 	if err := s.login.Devices.Flush(ctx); err != nil {
 		s.lost("writing when devices were last seen", err)
+	}
+}
+
+func (s *Server) storeArrivals(ctx context.Context) {
+	if err := s.login.Devices.StoreArrivals(ctx); err != nil {
+		s.lost("storing the devices that tokens of other issuers have shown", err)
 	}
 }
 

@@ -65,6 +65,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	g.Go(func() error { s.count(end.watched); return nil })
 	g.Go(func() error { s.keepKeys(end.watched); return nil })
 	g.Go(func() error { s.places.Run(end.watched); return nil })
+	g.Go(func() error { s.keepForeignKeys(end.watched); return nil })
 	return g.Wait()
 }
 

@@ -29,6 +29,7 @@ import (
 	"devicegate/place"
 	"devicegate/reason"
 	"devicegate/token"
+	"devicegate/token/foreign"
 )
 
 // Server is one gate. Open makes it, Run serves until its context ends, Close releases what Open took.
@@ -45,14 +46,15 @@ type Server struct {
 	activity *activity.Log
 	lockout  *lockout.Counters
 	places   *place.Finder
-	// placeless says that no address is looked up.
-	placeless bool
-	login     *login.Service
-	authz     *authz.Authorizer
-	journal   *journal.Journal
-	registry  *prometheus.Registry
-	hasher    password.Hasher
-	closers   []func() error
+	foreign  *foreign.Issuers // nil where no other issuer is configured
+	// offline says that nobody signs in or asks: for a command on the closed file.
+	offline  bool
+	login    *login.Service
+	authz    *authz.Authorizer
+	journal  *journal.Journal
+	registry *prometheus.Registry
+	hasher   password.Hasher
+	closers  []func() error
 
 	stopping atomic.Bool  // Run drains and will end
 	served   atomic.Int32 // what gRPC health was told last
@@ -72,9 +74,9 @@ func WithStore(s db.Store) Option { return func(srv *Server) { srv.store = s } }
 // WithHasher computes password hashes with h instead of a worker process. The caller closes it.
 func WithHasher(h password.Hasher) Option { return func(srv *Server) { srv.hasher = h } }
 
-// WithoutPlaces looks no address up: for a command that works on the closed file, and must not fail or wait
-// for what only sign-ins need.
-func WithoutPlaces() Option { return func(srv *Server) { srv.placeless = true } }
+// Offline looks no address up and reads no keys of other issuers: for a command that works on the closed file,
+// and must not fail or wait for what only sign-ins and checks need.
+func Offline() Option { return func(srv *Server) { srv.offline = true } }
 
 // WithVersion names the version in metrics and the log.
 func WithVersion(v string) Option { return func(srv *Server) { srv.version = v } }
@@ -107,6 +109,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.index = device.NewIndex(s.keep(), s.ipChange())
 	s.registerMetrics()
 	if err := s.openAccounts(); err != nil {
+		return err
+	}
+	if err := s.openIssuers(); err != nil {
 		return err
 	}
 	if err := s.openTokens(ctx); err != nil {
@@ -165,7 +170,11 @@ func (s *Server) openTokens(ctx context.Context) error {
 		s.log.Warn().Msg(w)
 	}
 	s.keys = keys
-	s.verifier, err = token.NewVerifier(s.tokenConfig(), keys, s.now)
+	verifying := s.tokenConfig()
+	if s.foreign != nil {
+		verifying.Others = s.foreign
+	}
+	s.verifier, err = token.NewVerifier(verifying, keys, s.now)
 	return err
 }
 
@@ -201,7 +210,7 @@ func (s *Server) openLogin(ctx context.Context) error {
 		return err
 	}
 	t, d := s.config.Tokens, s.config.Devices
-	s.login, err = login.Open(ctx, login.Options{
+	options := login.Options{
 		Store:     s.store,
 		Users:     s.users,
 		Devices:   s.devices(),
@@ -215,7 +224,11 @@ func (s *Server) openLogin(ctx context.Context) error {
 			SignInRate: login.Rate{Count: s.config.API.SignInRate.Count, Per: s.config.API.SignInRate.Per},
 		},
 		Now: s.now, Rand: rand.Reader, Activity: s.activity, Lockout: s.lockout, Places: s.places, Lost: s.lost,
-	})
+	}
+	if s.foreign != nil {
+		options.Foreign = exchanging{s.foreign}
+	}
+	s.login, err = login.Open(ctx, options)
 	return err
 }
 
@@ -228,7 +241,7 @@ var onLimit = map[string]device.OnLimit{
 func (s *Server) devices() *device.Registry {
 	d := s.config.Devices
 	return &device.Registry{
-		Store: s.store, Index: s.index, Now: s.now, Keep: s.keep(), Activity: s.activity,
+		Store: s.store, Index: s.index, Now: s.now, Keep: s.keep(), Activity: s.activity, Accounts: s.users,
 		Rules: device.Rules{
 			AllowDelete: d.AllowDelete, AllowUpdate: d.AllowUpdate,
 			DeleteDelay: d.DeleteDelay, UpdateDelay: d.UpdateDelay, SeniorityDelay: d.SeniorityDelay,
@@ -322,7 +335,7 @@ func (s *Server) apiOptions(base string) api.Options {
 	return api.Options{
 		Login: s.login, Tokens: s.verifier, Devices: s.index, Keys: s.keys,
 		Trusted: clientaddr.Trusted(s.config.TrustedProxies), BasePath: base, Now: s.now, Log: s.log,
-		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher,
+		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher, Issuers: s.issuerNames(), HardLimit: s.config.Devices.HardLimit,
 		CheckPassword: func(name, password string) error { return policy.Check(password, name, "devicegate") },
 		MakePassword:  func() (string, error) { return password.Generate(rand.Reader) },
 	}

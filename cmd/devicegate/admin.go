@@ -79,7 +79,7 @@ func dialService(ctx context.Context, cfg *config.Config) (*admin, error) {
 func openFile(ctx context.Context, cfg *config.Config) (*admin, error) {
 	params := cfg.Passwords.Argon2id
 	hasher := password.Inline(password.Params{Memory: params.Memory, Iterations: params.Iterations, Parallelism: params.Parallelism})
-	s, err := server.Open(ctx, cfg, zerolog.Nop(), server.WithHasher(hasher), server.WithoutPlaces())
+	s, err := server.Open(ctx, cfg, zerolog.Nop(), server.WithHasher(hasher), server.Offline())
 	if err != nil {
 		return nil, err
 	}

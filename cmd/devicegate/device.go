@@ -26,7 +26,7 @@ on the closed file.`,
 		Args: args(cobra.ArbitraryArgs),
 		RunE: helpOnly,
 	}
-	cmd.AddCommand(c.deviceList(), c.deviceShow(), c.deviceRevoke(), c.deviceRights(), c.deviceSweep())
+	cmd.AddCommand(c.deviceList(), c.deviceShow(), c.deviceRevoke(), c.deviceRights(), c.deviceRegister(), c.deviceSweep())
 	return cmd
 }
 
@@ -128,6 +128,7 @@ func showDevice(to io.Writer, d api.UserDevice) error {
 	for _, line := range [][2]string{
 		{"device", d.DeviceUid},
 		{"user", d.UserName + " (" + d.UserId + ")"},
+		{"issuer", deref(d.Issuer)},
 		{"name", d.Name},
 		{"user agent", d.UserAgent},
 		{"last seen", when(d.LastSeen)},
@@ -137,6 +138,9 @@ func showDevice(to io.Writer, d api.UserDevice) error {
 		{"ends", when(d.ExpiresAt) + ", unless it refreshes before"},
 		{"rights", rightsInWords(d)},
 	} {
+		if line[0] == "issuer" && line[1] == "" {
+			continue // it signed in here
+		}
 		fmt.Fprintf(&text, "%-15s %s\n", line[0]+":", clean(line[1]))
 	}
 	_, err := io.WriteString(to, text.String())
