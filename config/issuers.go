@@ -55,7 +55,7 @@ func issuerKeys(path string, i *Issuer) []key {
 
 // issuers is the list of issuers. Null leaves the default.
 func issuers(path string, to *[]Issuer) key {
-	return key{path: path, decode: func(w *walker, n ast.Node) {
+	return key{path: path, value: valueOf(to), decode: func(w *walker, n ast.Node) {
 		if isNull(n) {
 			return
 		}
@@ -152,7 +152,7 @@ func refreshWord(text string) (string, error) {
 
 // foreignRoles is the map from the roles of an issuer to ours. Null leaves the default.
 func foreignRoles(path string, to *map[string]string) key {
-	return key{path: path, decode: func(w *walker, n ast.Node) {
+	return key{path: path, value: valueOf(to), decode: func(w *walker, n ast.Node) {
 		if isNull(n) {
 			return
 		}

@@ -17,6 +17,8 @@ type key struct {
 	parse func(text string) []error
 	// decode reads the value of the key in the file.
 	decode func(w *walker, n ast.Node)
+	// value returns what the key is set to.
+	value func() any
 }
 
 // keys is the table of all keys. The functions at the end of each row are its rules: format and
@@ -106,6 +108,9 @@ func keys(c *Config) []key {
 	}
 }
 
+// valueOf returns how the value of a key is read, and takes it for no more than that.
+func valueOf[T any](to *T) func() any { return func() any { return *to } }
+
 // find returns the key at path.
 func find(keys []key, path string) (key, bool) {
 	i := slices.IndexFunc(keys, func(k key) bool { return k.path == path })
@@ -125,7 +130,7 @@ func one[T any](path string, to *T, parse func(string) (T, error)) key {
 		*to = value
 		return nil
 	}
-	return key{path: path, parse: set, decode: func(w *walker, n ast.Node) {
+	return key{path: path, value: valueOf(to), parse: set, decode: func(w *walker, n ast.Node) {
 		if isNull(n) {
 			return
 		}
@@ -159,7 +164,7 @@ func list[T any](path string, to *[]T, parse func(string) (T, error)) key {
 		*to = values
 		return errs
 	}
-	return key{path: path, parse: fromText, decode: func(w *walker, n ast.Node) {
+	return key{path: path, value: valueOf(to), parse: fromText, decode: func(w *walker, n ast.Node) {
 		if isNull(n) {
 			return
 		}
@@ -181,7 +186,7 @@ func list[T any](path string, to *[]T, parse func(string) (T, error)) key {
 
 // table is a key with a number for each of several names. Null leaves the default.
 func table(path string, to *map[string]int, parse func(string) (int, error)) key {
-	return key{path: path, decode: func(w *walker, n ast.Node) {
+	return key{path: path, value: valueOf(to), decode: func(w *walker, n ast.Node) {
 		if isNull(n) {
 			return
 		}
@@ -205,7 +210,7 @@ func table(path string, to *map[string]int, parse func(string) (int, error)) key
 
 // policies is the map of policies. The default policy stays where the file does not name it.
 func policies(path string, to *map[string]Policy) key {
-	return key{path: path, decode: func(w *walker, n ast.Node) {
+	return key{path: path, value: valueOf(to), decode: func(w *walker, n ast.Node) {
 		if isNull(n) {
 			return
 		}
