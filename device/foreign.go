@@ -1,6 +1,7 @@
 package device
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -24,12 +25,38 @@ type ForeignRules struct {
 	NameKey func(name string) identity.NameKey
 }
 
-// AcceptForeign makes the index ready for tokens of other issuers. It is to be called before the index is
-// filled; without it every such token is refused.
+// AcceptForeign makes the index ready for tokens of other issuers, or changes the rules for them; without it every
+// such token is refused. It may be called at any time, and takes a moment for each million users the first time:
+// tokens of other issuers are to be accepted only after it.
 func (x *Index) AcceptForeign(rules ForeignRules) {
 	x.mu.Lock()
+	x.others = rules
+	first := x.byName == nil && x.naming == nil
+	if first {
+		x.naming = map[identity.NameKey]uuid.UUID{}
+	}
+	users := slices.Collect(maps.Keys(x.users))
+	x.mu.Unlock()
+	if !first {
+		return
+	}
+	for piece := range slices.Chunk(users, walkPiece) {
+		x.nameThose(piece)
+	}
+	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.others, x.byName = rules, map[identity.NameKey]uuid.UUID{}
+	x.byName, x.naming = x.naming, nil
+}
+
+// nameThose takes the names of some users, as they are now.
+func (x *Index) nameThose(users []uuid.UUID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, id := range users {
+		if u, known := x.users[id]; known {
+			x.name(x.names.get(u.name), id)
+		}
+	}
 }
 
 // keepOf returns how long after a device's end its reason is told.
@@ -68,20 +95,28 @@ func (x *Index) nameTaken(use Use) bool {
 	return false
 }
 
-// name and unname keep byName in step with the users. The lock is held.
+// name and unname keep the names in step with the users. The lock is held.
 func (x *Index) name(name string, user uuid.UUID) {
-	if x.byName != nil {
-		x.byName[x.others.NameKey(name)] = user
+	if names := x.knownNames(); names != nil {
+		names[x.others.NameKey(name)] = user
 	}
 }
 
 func (x *Index) unname(u userSlot, user uuid.UUID) {
-	if x.byName == nil || u.name == (arenaRef{}) {
+	names := x.knownNames()
+	if names == nil || u.name == (arenaRef{}) {
 		return
 	}
-	if key := x.others.NameKey(x.names.get(u.name)); x.byName[key] == user {
-		delete(x.byName, key)
+	if key := x.others.NameKey(x.names.get(u.name)); names[key] == user {
+		delete(names, key)
 	}
+}
+
+func (x *Index) knownNames() map[identity.NameKey]uuid.UUID {
+	if x.naming != nil {
+		return x.naming
+	}
+	return x.byName
 }
 
 // list and strike keep the lists of foreign devices. The lock is held.

@@ -35,8 +35,11 @@ type Index struct {
 
 	others  ForeignRules
 	byName  map[identity.NameKey]uuid.UUID // users by the normalised form of their names; nil where nobody asks
+	naming  map[identity.NameKey]uuid.UUID // what byName will be, while it is made; else nil
 	foreign map[uuid.UUID][]uuid.UUID      // devices of users of other issuers that have not ended themselves
 	pending map[uuid.UUID]arrival          // registered devices that are not stored yet
+	seen    uint64                         // how many were registered since the start
+	storing [16]sync.Mutex                 // held while devices of a user of another issuer are stored; before mu
 
 	sightings sightings // since the last flush; changed by checks, under its own locks
 	ipChange  IPChange
@@ -53,6 +56,7 @@ type deviceSlot struct {
 type userSlot struct {
 	generation uint32
 	disabled   bool
+	arriving   bool // of another issuer, and waits to be stored with his first device
 	ended      EndReason
 	endedAt    int64 // Unix milliseconds
 	name       arenaRef
@@ -79,6 +83,13 @@ func NewIndex(keep time.Duration, change IPChange) *Index {
 	}
 	x.state.Store(uint32(reason.Starting))
 	return x
+}
+
+// Change replaces what a check does when a device's address changes.
+func (x *Index) Change(change IPChange) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ipChange = change
 }
 
 func (x *Index) applyWrite(w db.Write) error {
@@ -118,6 +129,9 @@ func (x *Index) applyDevice(uid uuid.UUID, w db.Write) error {
 		at = x.newSlot()
 		x.devices[uid], x.slots[at].uid = at, uid
 	}
+	if was := x.slots[at]; known && was.user != row.user {
+		x.strike(was.user, uid) // it was registered by one user's token and stored as another's
+	}
 	x.slots[at].deviceRow = row
 	x.list(uid, row)
 	return nil
@@ -152,8 +166,8 @@ func (x *Index) applyUser(id uuid.UUID, w db.Write) error {
 	if !known || x.names.get(old.name) != row.Name {
 		x.unname(old, id)
 		slot.name = x.names.add(row.Name)
-		x.name(row.Name, id)
 	}
+	x.name(row.Name, id) // also where it has not changed: a local user may have had it while this one was not stored
 	x.users[id] = slot
 	return nil
 }
@@ -175,8 +189,8 @@ type Use struct {
 // device, user.
 func (x *Index) Check(use Use) (Subject, reason.Reason) {
 	subject, moved, why := x.lookAndNote(use)
-	if moved.tell && x.ipChange.Told != nil {
-		x.ipChange.Told(use, moved.from)
+	if moved.tell && moved.told != nil {
+		moved.told(use, moved.from)
 	}
 	if moved.mustEnd && moved.tell { // later checks of it need not hurry a flush that failed
 		select {
@@ -191,7 +205,7 @@ func (x *Index) lookAndNote(use Use) (Subject, move, reason.Reason) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	d, subject, why := x.look(use)
-	if why == reason.DeviceNotRecognized && x.mayRegister(use) {
+	if why == reason.DeviceNotRecognized && x.mayRegister(use) && x.room(use) { // a flood must not wait for the lock
 		x.mu.RUnlock()
 		x.register(use)
 		x.mu.RLock()

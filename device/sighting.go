@@ -120,6 +120,7 @@ func (ss *sightings) forget(device uuid.UUID, tokens uint32) {
 type move struct {
 	tell, mustEnd bool
 	from          netip.Addr
+	told          func(Use, netip.Addr)
 }
 
 // sight notes a use that was let pass so far. flushed is what was known before the last flush; x.mu is held
@@ -132,7 +133,7 @@ func (x *Index) sight(use Use, flushed sighting) (m move) {
 		}
 		var after sighting
 		after, m.tell = x.ipChange.judge(before, now)
-		m.mustEnd, m.from = after.compromised, before.addr()
+		m.mustEnd, m.from, m.told = after.compromised, before.addr(), x.ipChange.Told
 		return after
 	})
 	return m

@@ -27,15 +27,15 @@ var _ Decider = (*authz.Authorizer)(nil)
 type server struct {
 	authv3.UnimplementedAuthorizationServer
 	decider       Decider
-	defaultPolicy string
+	defaultPolicy func() string
 	panicked      func(any)
 }
 
 var _ authv3.AuthorizationServer = (*server)(nil)
 
-// Register adds the Authorization service to s. defaultPolicy is used when a check names none (Istio
-// cannot name one). A panic is refused and handed to panicked, which logs it.
-func Register(s grpc.ServiceRegistrar, decider Decider, defaultPolicy string, panicked func(any)) {
+// Register adds the Authorization service to s. defaultPolicy returns the policy of a check that names none
+// (Istio cannot name one). A panic is refused and handed to panicked, which logs it.
+func Register(s grpc.ServiceRegistrar, decider Decider, defaultPolicy func() string, panicked func(any)) {
 	authv3.RegisterAuthorizationServer(s, &server{decider: decider, defaultPolicy: defaultPolicy, panicked: panicked})
 }
 
@@ -47,7 +47,7 @@ func (s *server) Check(ctx context.Context, check *authv3.CheckRequest) (respons
 			s.panicked(p)
 		}
 	}()
-	req := toRequest(check, s.defaultPolicy)
+	req := toRequest(check, s.defaultPolicy())
 	if p, ok := peer.FromContext(ctx); ok {
 		req.Peer, req.Local = caller(p.Addr)
 	}

@@ -37,7 +37,7 @@ func start(t testing.TB, l net.Listener, d envoy.Decider, panicked func(any)) {
 		panicked = func(p any) { t.Errorf("a check panicked: %v", p) }
 	}
 	server := grpc.NewServer(grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(4), grpc.MaxHeaderListSize(64<<10))
-	envoy.Register(server, d, "default", panicked)
+	envoy.Register(server, d, func() string { return "default" }, panicked)
 	status := health.NewServer()
 	status.SetServingStatus(envoy.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	healthpb.RegisterHealthServer(server, status)

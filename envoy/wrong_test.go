@@ -175,7 +175,7 @@ func (r *registrar) RegisterService(_ *grpc.ServiceDesc, service any) { r.servic
 
 func registered(t testing.TB, d envoy.Decider) any {
 	r := &registrar{}
-	envoy.Register(r, d, "default", func(p any) { t.Errorf("a check panicked: %v", p) })
+	envoy.Register(r, d, func() string { return "default" }, func(p any) { t.Errorf("a check panicked: %v", p) })
 	return r.service
 }
 

@@ -91,12 +91,15 @@ type Options struct {
 	Passwords Passwords
 	Tokens    Tokens
 	Foreign   Foreign // nil: refresh tokens of ours alone are taken
-	Config    Config
-	Now       func() time.Time
-	Rand      io.Reader
-	Activity  *activity.Log
-	Lockout   *lockout.Counters
-	Places    Places
+	// Before is the service that this one follows, nil for none: the attempts of networks go on being counted
+	// where it stopped, unless the rate is another.
+	Before   *Service
+	Config   Config
+	Now      func() time.Time
+	Rand     io.Reader
+	Activity *activity.Log
+	Lockout  *lockout.Counters
+	Places   Places
 	// Lost is told of what could not be written and is no error to anybody who asked.
 	Lost func(what string, err error)
 }
@@ -107,10 +110,14 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	rates := newRates(o.Config.SignInRate, o.Now)
+	if o.Before != nil && o.Before.config.SignInRate == o.Config.SignInRate {
+		rates = o.Before.rates
+	}
 	return &Service{
 		Users: o.Users, Devices: o.Devices, passwords: o.Passwords, tokens: o.Tokens, foreign: o.Foreign, refresh: key,
 		config: o.Config, now: o.Now, rand: o.Rand, activity: o.Activity, lockout: o.Lockout,
-		rates: newRates(o.Config.SignInRate, o.Now), places: o.Places, lost: o.Lost,
+		rates: rates, places: o.Places, lost: o.Lost,
 	}, nil
 }
 

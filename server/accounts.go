@@ -30,6 +30,7 @@ func (s *Server) openAccounts() error {
 		Exists: s.users.Exists,
 	})
 	s.registerAccountMetrics()
+	s.registerReloads()
 	return s.openPlaces()
 }
 
@@ -78,7 +79,7 @@ func (s *Server) sweeping(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-minute.C:
-			s.inBatches(ctx, "sweeping ended devices", untilNone(s.login.Devices.Forget))
+			s.inBatches(ctx, "sweeping ended devices", untilNone(s.live.Load().login.Devices.Forget))
 			s.inBatches(ctx, "sweeping the activity events", untilNone(s.activity.Sweep))
 		case <-hour.C:
 			s.inBatches(ctx, "sweeping the lockout counters", func(ctx context.Context, limit int) (bool, error) {

@@ -77,8 +77,8 @@ func (s *Server) setHealth() {
 // watchers lets only those watch gRPC health who may ask, and no longer than the service serves: a watch has
 // no end of its own, and an orderly stop would wait for it. Nothing else here is a stream.
 func (s *Server) watchers(serving context.Context) grpc.StreamServerInterceptor {
-	allowed := clientaddr.Trusted(s.config.Checks.AllowedPeers)
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		allowed := clientaddr.Trusted(s.live.Load().config.Checks.AllowedPeers)
 		p, ok := peer.FromContext(stream.Context())
 		if !ok || p.Addr.Network() != "unix" && !allowed.Contains(clientaddr.OfConn(p.Addr.String())) {
 			return status.Error(codes.PermissionDenied, reason.PeerNotAllowed.String())
@@ -144,13 +144,13 @@ func (s *Server) housekeeping(ctx context.Context) {
 
 func (s *Server) flush(ctx context.Context) {
 	s.storeArrivals(ctx)
-	if err := s.login.Devices.Flush(ctx); err != nil {
+	if err := s.live.Load().login.Devices.Flush(ctx); err != nil {
 		s.lost("writing when devices were last seen", err)
 	}
 }
 
 func (s *Server) storeArrivals(ctx context.Context) {
-	if err := s.login.Devices.StoreArrivals(ctx); err != nil {
+	if err := s.live.Load().login.Devices.StoreArrivals(ctx); err != nil {
 		s.lost("storing the devices that tokens of other issuers have shown", err)
 	}
 }

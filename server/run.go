@@ -18,7 +18,6 @@ import (
 
 	"devicegate/activity"
 	"devicegate/envoy"
-	"devicegate/forwardauth"
 )
 
 // Bounds of connections. Headers may be larger than what any of the proxies passes on, so that it is
@@ -65,7 +64,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	g.Go(func() error { s.count(end.watched); return nil })
 	g.Go(func() error { s.keepKeys(end.watched); return nil })
 	g.Go(func() error { s.places.Run(end.watched); return nil })
-	g.Go(func() error { s.keepForeignKeys(end.watched); return nil })
+	g.Go(func() error { s.sources.run(end.watched); return nil })
+	g.Go(func() error { s.followConfig(end.serving); return nil })
 	return g.Wait()
 }
 
@@ -155,9 +155,6 @@ func (s *Server) serveAll(end *ending, g *errgroup.Group) error {
 	return nil
 }
 
-// Checks returns the handler of the HTTP check listener.
-func (s *Server) Checks() http.Handler { return forwardauth.Handler(s.authz, s.panicked) }
-
 func (s *Server) panicked(p any) {
 	s.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a check panicked and was refused")
 }
@@ -224,7 +221,7 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 		grpc.MaxRecvMsgSize(maxCheckBytes), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.watchers(end.serving)),
 	)
-	envoy.Register(server, s.authz, s.config.Checks.GRPC.Policy, s.panicked)
+	envoy.Register(server, s.decider(), s.decider().defaultPolicy, s.panicked)
 	s.setHealth()
 	healthpb.RegisterHealthServer(server, s.grpcHealth)
 	g.Go(func() error {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +14,7 @@ import (
 	"google.golang.org/grpc/health"
 
 	"devicegate/activity"
-	"devicegate/api"
 	"devicegate/authz"
-	"devicegate/clientaddr"
 	"devicegate/config"
 	"devicegate/db"
 	"devicegate/db/bolt"
@@ -29,24 +26,21 @@ import (
 	"devicegate/place"
 	"devicegate/reason"
 	"devicegate/token"
-	"devicegate/token/foreign"
 )
 
 // Server is one gate. Open makes it, Run serves until its context ends, Close releases what Open took.
 type Server struct {
-	config   *config.Config
+	config   *config.Config // as at the start; what a reload may change is read from live
 	log      zerolog.Logger
 	version  string
 	now      func() time.Time
 	store    db.Store
 	index    *device.Index
 	keys     *token.Keyring
-	verifier *token.Verifier
 	users    *login.Users
 	activity *activity.Log
 	lockout  *lockout.Counters
 	places   *place.Finder
-	foreign  *foreign.Issuers // nil where no other issuer is configured
 	// offline says that nobody signs in or asks: for a command on the closed file.
 	offline  bool
 	login    *login.Service
@@ -60,6 +54,11 @@ type Server struct {
 	served   atomic.Int32 // what gRPC health was told last
 
 	grpcHealth *health.Server
+
+	live      atomic.Pointer[live]
+	reloading sync.Mutex // held while live is replaced
+	sources   sources
+	reload    reloading
 
 	mu        sync.Mutex
 	addresses map[string]string
@@ -106,22 +105,15 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.registry = prometheus.NewRegistry()
 	s.journal = journal.New(s.log, s.config.Log.AllowedSample, s.registry)
-	s.index = device.NewIndex(s.keep(), s.ipChange())
+	s.index = device.NewIndex(s.keep(), s.ipChange(s.config))
 	s.registerMetrics()
 	if err := s.openAccounts(); err != nil {
 		return err
 	}
-	if err := s.openIssuers(); err != nil {
+	if err := s.openKeys(ctx); err != nil {
 		return err
 	}
-	if err := s.openTokens(ctx); err != nil {
-		return err
-	}
-	if err := s.openLogin(ctx); err != nil {
-		return err
-	}
-	s.authz = authz.New(s.authzConfig(), s.verifier, s.index, s.journal, s.now)
-	return nil
+	return s.goLive(ctx, s.config)
 }
 
 func (s *Server) openStore() error {
@@ -157,7 +149,7 @@ func (s *Server) hashParams() password.Params {
 	return password.Params{Memory: a.Memory, Iterations: a.Iterations, Parallelism: a.Parallelism}
 }
 
-func (s *Server) openTokens(ctx context.Context) error {
+func (s *Server) openKeys(ctx context.Context) error {
 	options, err := s.keyOptions()
 	if err != nil {
 		return err
@@ -170,12 +162,7 @@ func (s *Server) openTokens(ctx context.Context) error {
 		s.log.Warn().Msg(w)
 	}
 	s.keys = keys
-	verifying := s.tokenConfig()
-	if s.foreign != nil {
-		verifying.Others = s.foreign
-	}
-	s.verifier, err = token.NewVerifier(verifying, keys, s.now)
-	return err
+	return nil
 }
 
 func (s *Server) keyOptions() (token.Options, error) {
@@ -194,93 +181,9 @@ func (s *Server) keyOptions() (token.Options, error) {
 	return o, nil
 }
 
-func (s *Server) tokenConfig() token.Config {
-	t := s.config.Tokens
-	return token.Config{Issuer: t.Issuer, Audience: t.Audience, AccessLifetime: t.AccessLifetime, Leeway: t.Leeway}
-}
-
 // keep is how long the end of a device is remembered: as long as any of its tokens could be presented.
 func (s *Server) keep() time.Duration {
 	return s.config.Tokens.AccessLifetime + s.config.Tokens.Leeway + time.Second
-}
-
-func (s *Server) openLogin(ctx context.Context) error {
-	issuer, err := token.NewIssuer(s.tokenConfig(), s.keys, s.now, rand.Reader)
-	if err != nil {
-		return err
-	}
-	t, d := s.config.Tokens, s.config.Devices
-	options := login.Options{
-		Store:     s.store,
-		Users:     s.users,
-		Devices:   s.devices(),
-		Passwords: s.hasher,
-		Tokens:    issuing{issuer: issuer, lifetime: t.AccessLifetime},
-		Config: login.Config{
-			RefreshLifetime: t.RefreshLifetime, MaxLifetime: d.MaxLifetime,
-			RefreshRotation: t.RefreshRotation, RefreshGrace: t.RefreshGrace, ReuseKnown: d.ReuseKnownDevice,
-			Limits:     device.Limits{Max: d.MaxDevices, ByRole: d.MaxDevicesByRole, Hard: d.HardLimit, On: onLimit[d.OnLimit]},
-			Weak:       func(phc string) bool { return password.NeedsRehash(phc, s.hashParams()) },
-			SignInRate: login.Rate{Count: s.config.API.SignInRate.Count, Per: s.config.API.SignInRate.Per},
-		},
-		Now: s.now, Rand: rand.Reader, Activity: s.activity, Lockout: s.lockout, Places: s.places, Lost: s.lost,
-	}
-	if s.foreign != nil {
-		options.Foreign = exchanging{s.foreign}
-	}
-	s.login, err = login.Open(ctx, options)
-	return err
-}
-
-var onLimit = map[string]device.OnLimit{
-	config.EvictLeastRecent: device.EvictLeastRecent,
-	config.EvictOldest:      device.EvictOldest,
-	config.RefuseSignIn:     device.Refuse,
-}
-
-func (s *Server) devices() *device.Registry {
-	d := s.config.Devices
-	return &device.Registry{
-		Store: s.store, Index: s.index, Now: s.now, Keep: s.keep(), Activity: s.activity, Accounts: s.users,
-		Rules: device.Rules{
-			AllowDelete: d.AllowDelete, AllowUpdate: d.AllowUpdate,
-			DeleteDelay: d.DeleteDelay, UpdateDelay: d.UpdateDelay, SeniorityDelay: d.SeniorityDelay,
-		},
-		CanUpdateOthers: d.DefaultCanUpdateOthers, CanDeleteOthers: d.DefaultCanDeleteOthers,
-	}
-}
-
-func (s *Server) ipChange() device.IPChange {
-	c := s.config.Devices.IPChange
-	return device.IPChange{
-		Note: c.Action == config.IPChangeNote, Revoke: c.Action == config.IPChangeRevoke,
-		Window: c.Window, Exempt: c.Exempt, Told: s.journal.AddressChanged,
-	}
-}
-
-// issuing gives the login service the issuer in its own words.
-type issuing struct {
-	issuer   *token.Issuer
-	lifetime time.Duration
-}
-
-func (i issuing) Issue(s device.Subject) (string, time.Duration, error) {
-	raw, _, err := i.issuer.Issue(token.Subject{User: s.User, Device: s.Device, Generation: s.Generation, Username: s.Name, Roles: s.Roles})
-	return raw, i.lifetime, err
-}
-
-func (s *Server) authzConfig() authz.Config {
-	policies := make(map[string]authz.Policy, len(s.config.Policies))
-	for name, p := range s.config.Policies {
-		policies[name] = authz.Policy{RequireRoles: p.RequireRoles}
-	}
-	h := s.config.IdentityHeaders
-	return authz.Config{
-		AllowedPeers: s.config.Checks.AllowedPeers,
-		Trusted:      clientaddr.Trusted(s.config.TrustedProxies),
-		Policies:     policies,
-		Headers:      authz.HeaderNames{User: h.User, Roles: h.Roles, Device: h.Device},
-	}
 }
 
 // Fill fills the index and keeps it and the keys in step with the store until Close. Checks are refused
@@ -318,27 +221,6 @@ func (s *Server) Ready() error {
 		return fmt.Errorf("the device index answers %s", why)
 	}
 	return s.store.Health()
-}
-
-// API returns the handler of the API's listener.
-func (s *Server) API() http.Handler { return api.New(s.apiOptions(s.config.API.BasePath)) }
-
-// Admin returns the handler of the admin socket, which does everything in the name of actor (activity.BySocket
-// or activity.ByFile).
-func (s *Server) Admin(actor string) http.Handler { return api.NewAdmin(s.apiOptions(""), actor) }
-
-// RemoteAdmin returns the handler of admin.address.
-func (s *Server) RemoteAdmin() http.Handler { return api.NewRemoteAdmin(s.apiOptions("")) }
-
-func (s *Server) apiOptions(base string) api.Options {
-	policy := password.Policy{MinLength: s.config.Passwords.MinLength}
-	return api.Options{
-		Login: s.login, Tokens: s.verifier, Devices: s.index, Keys: s.keys,
-		Trusted: clientaddr.Trusted(s.config.TrustedProxies), BasePath: base, Now: s.now, Log: s.log,
-		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher, Issuers: s.issuerNames(), HardLimit: s.config.Devices.HardLimit,
-		CheckPassword: func(name, password string) error { return policy.Check(password, name, "devicegate") },
-		MakePassword:  func() (string, error) { return password.Generate(rand.Reader) },
-	}
 }
 
 // Close releases what Open took, in reverse order. It is for a server that does not run, or no longer.

@@ -140,14 +140,19 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // load reads the configuration that the flags, the environment or the system name.
 func (c *cli) load() (*config.Config, error) {
-	src := config.Source{File: c.configFile, FileRequired: true, Environ: c.environ, LogLevel: c.logLevel}
-	if src.File == "" {
-		src.File = c.getenv("DEVICEGATE_CONFIG")
+	file, required := c.file()
+	return config.Load(config.Source{File: file, FileRequired: required, Environ: c.environ, LogLevel: c.logLevel})
+}
+
+// file returns the configuration file, and whether somebody asked for it by name.
+func (c *cli) file() (name string, required bool) {
+	if c.configFile != "" {
+		return c.configFile, true
 	}
-	if src.File == "" {
-		src.File, src.FileRequired = etcConfig, false
+	if name := c.getenv("DEVICEGATE_CONFIG"); name != "" {
+		return name, true
 	}
-	return config.Load(src)
+	return etcConfig, false
 }
 
 func (c *cli) getenv(name string) string {

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +35,8 @@ func (c *cli) serve() *cobra.Command {
 		Short: "Run the gate",
 		Long: `Run the gate until SIGINT or SIGTERM, which let requests under way finish.
 
-It logs "listening" for each listener, then "ready".`,
+It logs "listening" for each listener, then "ready". SIGHUP, or a change of the configuration file, has the
+configuration read again: with a fault in it the one from before stays.`,
 		Example: `  devicegate serve
   devicegate serve --config /etc/devicegate/devicegate.yaml --log-level debug`,
 		Args: args(cobra.NoArgs),
@@ -42,7 +46,8 @@ It logs "listening" for each listener, then "ready".`,
 				return err
 			}
 			log := c.logger(cfg.Log)
-			s, err := server.Open(cmd.Context(), cfg, log, server.WithVersion(versionWord()))
+			file, _ := c.file()
+			s, err := server.Open(cmd.Context(), cfg, log, server.WithVersion(versionWord()), server.WithReload(c.load, file, hangups()))
 			if err != nil {
 				return err
 			}
@@ -53,6 +58,13 @@ It logs "listening" for each listener, then "ready".`,
 			return err
 		},
 	}
+}
+
+// hangups delivers SIGHUP, which ends a process that does not take it.
+func hangups() <-chan os.Signal {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	return asked
 }
 
 func (c *cli) version() *cobra.Command {
