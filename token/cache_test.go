@@ -11,6 +11,7 @@ import (
 	"devicegate/db"
 	"devicegate/reason"
 	"devicegate/token"
+	"devicegate/token/tokentest"
 )
 
 // TestHitIsAsStrictAsAMiss takes one token through the clock with a warm cache and with none.
@@ -19,7 +20,7 @@ func TestHitIsAsStrictAsAMiss(t *testing.T) {
 		cold := defaultConfig()
 		cold.CacheBytes = 1
 		uncached := must(token.NewVerifier(cold, f.ring, f.clock.now))(t)
-		raw := f.sign(f.header(), honestClaims().with("nbf", fmt.Sprint(start+2)).String())
+		raw := f.sign(f.header(), honestClaims().With("nbf", fmt.Sprint(start+2)).String())
 		if _, why := f.verifier.Verify(raw); why != reason.OK {
 			t.Fatalf("warming the cache: %v", why)
 		}
@@ -47,7 +48,7 @@ func TestHitIsAsStrictAsAMiss(t *testing.T) {
 
 func TestHitChecksIssuedAt(t *testing.T) {
 	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
-		raw := f.sign(f.header(), honestClaims().with("nbf", "1799999000").String())
+		raw := f.sign(f.header(), honestClaims().With("nbf", "1799999000").String())
 		if _, why := f.verifier.Verify(raw); why != reason.OK {
 			t.Fatal(why)
 		}
@@ -109,7 +110,7 @@ func TestFullCacheStaysRight(t *testing.T) {
 	tokens := map[string]string{}
 	for i := range 64 {
 		device := fmt.Sprintf("5b0c7f7e-9d43-4c0a-8a5e-%012d", i+1)
-		tokens[f.sign(f.header(), honestClaims().with("device_uid", `"`+device+`"`).String())] = device
+		tokens[f.sign(f.header(), honestClaims().With("device_uid", `"`+device+`"`).String())] = device
 	}
 	for range 3 {
 		for raw, device := range tokens {
@@ -146,7 +147,7 @@ func warmFixture(t *testing.T, once, dying int) (*fixture, []string) {
 }
 
 func (f *fixture) signID(id string, expires int64) string {
-	return f.sign(f.header(), honestClaims().with("jti", `"`+id+`"`).with("exp", fmt.Sprint(expires)).String())
+	return f.sign(f.header(), honestClaims().With("jti", `"`+id+`"`).With("exp", fmt.Sprint(expires)).String())
 }
 
 func (f *fixture) cached(tokens []string) (n int) {
@@ -162,8 +163,8 @@ func (f *fixture) cached(tokens []string) (n int) {
 func TestRefusedTokensEvictNothing(t *testing.T) {
 	f, warm := warmFixture(t, -1, -1)
 	for i := range 50 {
-		id := honestClaims().with("jti", fmt.Sprintf(`"%d"`, i))
-		for _, refused := range []members{id.with("exp", fmt.Sprint(start)), id.with("aud", `"other"`), id.with("exp", "9999999999"), id.without("device_uid")} {
+		id := honestClaims().With("jti", fmt.Sprintf(`"%d"`, i))
+		for _, refused := range []tokentest.Members{id.With("exp", fmt.Sprint(start)), id.With("aud", `"other"`), id.With("exp", "9999999999"), id.Without("device_uid")} {
 			f.verifier.Verify(f.sign(f.header(), refused.String()))
 		}
 		f.verifier.Verify(broken(f.sign(f.header(), id.String())))

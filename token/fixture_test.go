@@ -3,7 +3,6 @@ package token_test
 import (
 	"context"
 	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -18,6 +17,7 @@ import (
 
 	"devicegate/db"
 	"devicegate/token"
+	"devicegate/token/tokentest"
 )
 
 const (
@@ -113,43 +113,13 @@ func (f *fixture) header() string {
 	return `{"alg":"` + string(f.alg) + `","kid":"` + f.kid + `","typ":"at+jwt"}`
 }
 
-// members is an ordered JSON object of raw values, so that tests can say every wrong thing.
-type members [][2]string
-
-func honestClaims() members {
-	return members{
-		{"iss", `"` + issuerName + `"`}, {"sub", `"` + userID.String() + `"`}, {"aud", `"` + audienceName + `"`},
-		{"exp", `1800000900`}, {"iat", `1800000000`}, {"nbf", `1800000000`}, {"jti", `"j-1"`},
-		{"device_uid", `"` + deviceID.String() + `"`}, {"roles", `["staff"]`}, {"username", `"ann"`},
-		{"token_type", `"access"`}, {"user_id", `"` + userID.String() + `"`},
-	}
+// honest is what a good token says.
+var honest = tokentest.Honest{
+	Issuer: issuerName, Audience: audienceName, User: userID, Device: deviceID, Username: "ann",
+	Now: start, Lifetime: lifetime, Leeway: leeway,
 }
 
-// with returns m with one value changed, or added at the end.
-func (m members) with(name, value string) members {
-	m = slices.Clone(m)
-	for i := range m {
-		if m[i][0] == name {
-			m[i][1] = value
-			return m
-		}
-	}
-	return append(m, [2]string{name, value})
-}
-
-func (m members) without(name string) members {
-	return slices.DeleteFunc(slices.Clone(m), func(p [2]string) bool { return p[0] == name })
-}
-
-func (m members) String() string {
-	parts := make([]string, len(m))
-	for i, p := range m {
-		parts[i] = `"` + p[0] + `":` + p[1]
-	}
-	return "{" + strings.Join(parts, ",") + "}"
-}
-
-func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+func honestClaims() tokentest.Members { return honest.Claims() }
 
 // sign signs any header and claims with the gate's real key: only the key's holder could make these.
 func (f *fixture) sign(header, claims string) string {

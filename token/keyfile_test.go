@@ -123,8 +123,8 @@ func badKeyFiles(tb testing.TB) map[string][2]string {
 	x25519 := must(ecdh.X25519().GenerateKey(rand.Reader))(tb)
 	small, three := makeRSA(1024, 65537), makeRSA(2048, 3)
 	public := must(x509.MarshalPKIXPublicKey(ed.Public()))(tb)
-	otherX, _ := privateJWK(anotherKey(tb, token.EdDSA))
-	otherEC, _ := privateJWK(anotherKey(tb, token.ES256))
+	otherX, _ := privateJWK(anotherKey(token.EdDSA))
+	otherEC, _ := privateJWK(anotherKey(token.ES256))
 	//nolint:staticcheck // what openssl writes with a passphrase, which is refused
 	legacy := must(x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rs), []byte("x"), x509.PEMCipherAES256))(tb)
 	notPrime := new(big.Int).Add(rs.Primes[0], big.NewInt(2))
@@ -437,7 +437,7 @@ func TestARetiredKeyDoesNotComeBackByFile(t *testing.T) {
 // TestAnyOrderOfFiles: whatever is written into the file, exactly one key signs, the first of the last
 // good file; and a token of before lives as long as it may.
 func TestAnyOrderOfFiles(t *testing.T) {
-	keys := []crypto.Signer{testEd25519(), testP256(), anotherKey(t, token.EdDSA), anotherKey(t, token.ES256)}
+	keys := []crypto.Signer{testEd25519(), testP256(), anotherKey(token.EdDSA), anotherKey(token.ES256)}
 	rapid.Check(t, func(rt *rapid.T) {
 		path := keyFile(t, pkcs8(keys[0]))
 		g := newGate(t, newMemoryStore(), startClock(), func(o *token.Options) { o.SigningKeyFile = path })

@@ -273,7 +273,7 @@ func TestApply(t *testing.T) {
 		if err := f.ring.Apply(db.Batch{Revision: db.Revision(3 + i), Writes: []db.Write{damage}}); err == nil {
 			t.Fatal("damaged keys were taken")
 		}
-		for name, checked := range map[string]string{"warm": raw, "new": f.sign(f.header(), honestClaims().with("jti", `"new"`).String())} {
+		for name, checked := range map[string]string{"warm": raw, "new": f.sign(f.header(), honestClaims().With("jti", `"new"`).String())} {
 			if _, why := f.verifier.Verify(checked); why != reason.KeysUnavailable {
 				t.Errorf("%s token without keys: got %v, want %v", name, why, reason.KeysUnavailable)
 			}

@@ -72,11 +72,11 @@ func wantNothingPlain(t *testing.T, store *memoryStore) {
 // what the keys are for stays.
 func TestPlainKeysAreEncryptedAtOpen(t *testing.T) {
 	store := newMemoryStore()
-	old := recordOf(token.EdDSA, anotherKey(t, token.EdDSA), token.Published)
+	old := recordOf(token.EdDSA, anotherKey(token.EdDSA), token.Published)
 	old["schema"] = 1
 	delete(old, "signs_from")
 	delete(old, "retires_at")
-	store.put(t, "w/k/00000001", recordOf(token.EdDSA, anotherKey(t, token.EdDSA), token.Retired))
+	store.put(t, "w/k/00000001", recordOf(token.EdDSA, anotherKey(token.EdDSA), token.Retired))
 	store.put(t, "w/k/00000002", old)
 	store.put(t, "w/k/00000003", recordOf(token.RS256, testRSA(), token.Signing))
 	plain := newGate(t, store, startClock(), nil)
