@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -16,41 +16,37 @@ import (
 	"devicegate/server"
 )
 
-// While the keys are rotated again and again, nobody who checks, signs in or refreshes is refused.
+// At a thousand checks a second, and sign-ins beside them, a rotation refuses nobody: each check is offered at
+// its moment, whatever became of the one before.
 func TestRotationRefusesNobody(t *testing.T) {
 	s := start(t, settings(t))
-	token := s.signIn(t)
-	over := make(chan struct{})
-	var checks atomic.Int64
-	var busy sync.WaitGroup
-	for range 4 {
-		busy.Go(func() {
-			for {
-				select {
-				case <-over:
-					return
-				default:
-				}
-				if got := s.check(t, "/auth/traefik", token); got.status != http.StatusOK {
-					t.Errorf("a check while keys are rotated: %d %v", got.status, got.header)
-					return
-				}
-				checks.Add(1)
+	token, checks := s.signIn(t), s.Checks()
+	const offered = 3000
+	var under sync.WaitGroup
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for i := range offered {
+		<-tick.C
+		under.Go(func() {
+			if w := inProcessCheck(checks, token); w.Code != http.StatusOK {
+				t.Errorf("check %d while keys are rotated: %d %v", i, w.Code, w.Header())
 			}
 		})
-	}
-	for range 20 {
-		if a := s.ask(t, "admin", "POST", "/admin/keys/rotate", `{}`); a.status != http.StatusOK {
-			t.Errorf("rotate: %d %s", a.status, a.body)
-		}
-		a := s.ask(t, "api", "POST", "/api/token", `{"username":"alice","password":"`+secret+`"}`, "X-Forwarded-For", "198.51.100.9")
-		if a.status != http.StatusOK && a.status != http.StatusTooManyRequests {
-			t.Errorf("a sign-in while keys are rotated: %d %s", a.status, a.body)
+		if i%150 == 0 {
+			under.Go(func() { s.rotateAndSignIn(t) })
 		}
 	}
-	eventually(t, "many checks", func() bool { return checks.Load() > 200 || t.Failed() })
-	close(over)
-	busy.Wait()
+	under.Wait()
+}
+
+func (s *service) rotateAndSignIn(t *testing.T) {
+	if a := s.ask(t, "admin", "POST", "/admin/keys/rotate", `{}`); a.status != http.StatusOK {
+		t.Errorf("rotate: %d %s", a.status, a.body)
+	}
+	a := s.ask(t, "api", "POST", "/api/token", `{"username":"alice","password":"`+secret+`"}`, "X-Forwarded-For", "198.51.100.9")
+	if a.status != http.StatusOK && a.status != http.StatusTooManyRequests {
+		t.Errorf("a sign-in while keys are rotated: %d %s", a.status, a.body)
+	}
 }
 
 // With an encryption key no private key stands in the file in clear, and without it, or with another, the
