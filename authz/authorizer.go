@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"time"
 
 	"devicegate/clientaddr"
@@ -40,17 +39,15 @@ type Record struct {
 	Took     time.Duration
 }
 
-// Policy is what one route demands beyond a live device of an enabled user.
-type Policy struct {
-	RequireRoles []string // one of them; none demanded when empty
-}
-
 // Config is what the operator decides about checks.
 type Config struct {
 	AllowedPeers []netip.Prefix
 	Trusted      clientaddr.Trusted
 	Policies     map[string]Policy // "default" included
 	Headers      HeaderNames
+	// Country returns the ISO 3166-1 alpha-2 code of where an address is, "" where that is not known. It is asked
+	// on the way of a check and must not wait for anything. Nil: nothing is known.
+	Country func(netip.Addr) string
 }
 
 // Authorizer decides checks. It is immutable and safe for concurrent use.
@@ -95,14 +92,65 @@ func (a *Authorizer) decide(req Request, client netip.Addr, now time.Time) Decis
 	if !known || req.Policy == "" {
 		return Decision{Reason: reason.PolicyUnknown}
 	}
+	d := a.judge(&policy, req, client, now)
+	if policy.Report {
+		return a.report(d)
+	}
+	return d
+}
+
+// judge decides by a policy that is known.
+func (a *Authorizer) judge(policy *Policy, req Request, client netip.Addr, now time.Time) Decision {
 	if why := a.devices.State(); why != reason.OK {
-		return Decision{Reason: why}
+		return refusal(why)
 	}
 	subject, why := Authenticate(a.tokens, a.devices, req.Authorization, client, now)
-	if why != reason.OK {
-		return Decision{Reason: why, Device: subject.Device}
+	switch {
+	case why == reason.NoToken && policy.CORSPreflight && req.preflight():
+		return a.unknown(policy, reason.CORSPreflight, client)
+	case why == reason.NoToken && policy.Anonymous:
+		return a.unknown(policy, reason.Anonymous, client)
+	case why != reason.OK:
+		d := refusal(why)
+		d.Device = subject.Device
+		return d
 	}
-	return a.demand(policy, subject)
+	return a.known(policy, subject, client, now)
+}
+
+// refusal is the decision for a reason that somebody else has found. A reason that allows is none.
+func refusal(why reason.Reason) Decision {
+	if why.Outcome() == reason.Allow {
+		return Decision{}
+	}
+	return Decision{Reason: why}
+}
+
+// known decides about somebody who has proved himself.
+func (a *Authorizer) known(policy *Policy, s device.Subject, client netip.Addr, now time.Time) Decision {
+	d := Decision{User: s.Name, Device: s.Device}
+	if d.Reason = policy.demandOf(s, now); d.Reason != reason.OK {
+		return d
+	}
+	if d.Reason = a.place(policy, client); d.Reason != reason.OK {
+		return d
+	}
+	d.Identity = policy.strip(a.config.Headers.identity(s))
+	return d
+}
+
+// unknown decides about a request that passes without a token, for why.
+func (a *Authorizer) unknown(policy *Policy, why reason.Reason, client netip.Addr) Decision {
+	if place := a.place(policy, client); place != reason.OK {
+		return Decision{Reason: place}
+	}
+	return Decision{Reason: why, Identity: policy.strip(a.config.Headers.nobody())}
+}
+
+// report lets a request pass that may or may not have been let pass, without an identity: a backend must not
+// believe in one while the gate is only tried.
+func (a *Authorizer) report(d Decision) Decision {
+	return Decision{Reason: reason.Report, Would: d.Reason, Identity: a.config.Headers.nobody(), User: d.User, Device: d.Device}
 }
 
 // Authenticate returns who stands behind the Authorization values of a request: the token is located and
@@ -126,17 +174,6 @@ func Authenticate(tokens Tokens, devices Devices, authorization []string, client
 	return subject, reason.OK
 }
 
-func (a *Authorizer) demand(policy Policy, s device.Subject) Decision {
-	d := Decision{User: s.Name, Device: s.Device}
-	if len(policy.RequireRoles) > 0 && !intersects(policy.RequireRoles, s.Roles) {
-		d.Reason = reason.RoleMissing
-		return d
-	}
-	d.Reason = reason.OK
-	d.Identity = a.config.Headers.identity(s)
-	return d
-}
-
 // client returns the address that the log names as the client's.
 func (a *Authorizer) client(req Request) netip.Addr {
 	if req.Source.IsValid() {
@@ -147,8 +184,4 @@ func (a *Authorizer) client(req Request) netip.Addr {
 
 func contains(networks []netip.Prefix, addr netip.Addr) bool {
 	return clientaddr.Trusted(networks).Contains(addr)
-}
-
-func intersects(demanded, held []string) bool {
-	return slices.ContainsFunc(demanded, func(role string) bool { return slices.Contains(held, role) })
 }

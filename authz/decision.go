@@ -11,6 +11,8 @@ type Decision struct {
 	Reason reason.Reason
 	// Identity is empty unless the outcome is Allow.
 	Identity Identity
+	// Would is what the policy would have come to where it only reports; else zero.
+	Would reason.Reason
 	// User and Device name who asked as far as that was proved, for the log; zero where unknown.
 	User   string
 	Device uuid.UUID

@@ -23,6 +23,11 @@ func (n HeaderNames) identity(s device.Subject) Identity {
 	return id
 }
 
+// nobody takes every identity header away: whoever passes without being known must not pass for somebody.
+func (n HeaderNames) nobody() Identity {
+	return Identity{Remove: []string{n.User, n.Roles, n.Device}}
+}
+
 // EncodeValue writes a value so that it fits any header: bytes outside 0x20 to 0x7E, '%' and ',' are
 // percent-encoded. Nothing is dropped and nothing cut.
 func EncodeValue(s string) string {

@@ -18,14 +18,23 @@ type Request struct {
 	// Authorization holds every value of the header, in order.
 	Authorization []string
 
-	// What follows is for the log, never for the decision.
+	// Source and ForwardedFor are what the client's address is found by: for the policies that name networks or
+	// countries, and for the log.
 
 	Source       netip.Addr // the proxy's own peer, where the adapter is told (gRPC)
 	ForwardedFor []string   // every line of X-Forwarded-For
-	Method       string
-	Host         string
-	Path         string // as the client sent it, with or without the query
-	RequestID    string
+
+	// Method is the client's, as the proxy says. It is for the log, and, with every value of Origin and
+	// Access-Control-Request-Method, for the policies that let CORS preflights pass.
+	Method          string
+	Origin          []string
+	PreflightMethod []string
+
+	// What follows is for the log, never for the decision.
+
+	Host      string
+	Path      string // as the client sent it, with or without the query
+	RequestID string
 }
 
 // Header is one header of an answer.

@@ -183,12 +183,40 @@ type IPChange struct {
 	Exempt []netip.Prefix // addresses that may change: to or from one of these never counts
 }
 
-// Policy is a set of demands. The zero Policy demands a live device of an enabled user and no more.
+// Policy is a set of demands. That of an empty map demands a live device of an enabled user and no more.
 type Policy struct {
 	// RequireRoles: the user must have one of them. Empty: no role is asked for; a configuration
 	// that spells the key out and leaves it empty is refused.
-	RequireRoles []string
+	RequireRoles    []string
+	RequireAllRoles []string // the user must have each of them
+
+	MinDeviceAge time.Duration // since the device was made, 0s to 3650d
+	MaxDeviceAge time.Duration // 0s for no limit, else MinDeviceAge to 3650d
+
+	// AllowedNetworks are those that clients may come from; all when empty. Masked, IPv4-mapped addresses
+	// turned into IPv4.
+	AllowedNetworks []netip.Prefix
+
+	// RequireCountry and DenyCountry are ISO 3166-1 alpha-2 codes in upper case. With a demand an address whose
+	// place is not known is refused. They are looked up in Geo.MMDBFile alone: a check waits for nobody.
+	RequireCountry []string
+	DenyCountry    []string
+
+	Anonymous     string // PolicyDeny or PolicyAllow: a request without any token passes, without an identity
+	CORSPreflight string // PolicyDeny or PolicyAllow: a CORS preflight without a token passes likewise
+	Authorization string // PolicyKeep or PolicyRemove: whether the backend gets the token
+	Mode          string // PolicyEnforce or PolicyReport: nobody is refused, and nobody known
 }
+
+// The words of policies.
+const (
+	PolicyDeny    = "deny"
+	PolicyAllow   = "allow"
+	PolicyKeep    = "keep"
+	PolicyRemove  = "remove"
+	PolicyEnforce = "enforce"
+	PolicyReport  = "report"
+)
 
 // IdentityHeaders are the names of the headers that tell a backend who is asking. Letters, digits
 // and dashes, distinct in any letter case, and none that a proxy or a backend acts on.
@@ -344,7 +372,7 @@ func Default() Config {
 			ReuseKnownDevice:       true,
 			IPChange:               IPChange{Action: IPChangeNote, Window: time.Minute, Exempt: []netip.Prefix{}},
 		},
-		Policies:        map[string]Policy{DefaultPolicy: {}},
+		Policies:        map[string]Policy{DefaultPolicy: newPolicy()},
 		IdentityHeaders: IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
 		Issuers:         []Issuer{},
 		Activity:        Activity{Retention: 90 * day, MaxPerUser: 1000, MaxTotal: 1_000_000},

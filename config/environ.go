@@ -64,7 +64,7 @@ func variables(environ []string) map[string]string {
 func insideMap(name string) bool {
 	return strings.HasPrefix(name, variable("devices.max_devices_by_role")+"_") ||
 		strings.HasPrefix(name, variable("issuers")+"_") ||
-		strings.HasPrefix(name, variable("policies")+"_") && strings.HasSuffix(name, "_REQUIRE_ROLES")
+		strings.HasPrefix(name, variable("policies")+"_")
 }
 
 // sortedKeys returns the keys of m in order, so that what is reported does not change from run to

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -206,50 +205,4 @@ func table(path string, to *map[string]int, parse func(string) (int, error)) key
 		}
 		*to = values
 	}}
-}
-
-// policies is the map of policies. The default policy stays where the file does not name it.
-func policies(path string, to *map[string]Policy) key {
-	return key{path: path, value: valueOf(to), decode: func(w *walker, n ast.Node) {
-		if isNull(n) {
-			return
-		}
-		for _, e := range w.entries(path, n) {
-			if _, err := shortName(e.name); err != nil {
-				w.complain(e.key, path+": "+err.Error())
-				continue
-			}
-			inner := path + "." + e.name
-			if isNull(e.value) {
-				// Demands that were commented out, or lost by a template, must not become a policy
-				// that lets every device pass.
-				w.fault(inner, e.key, fmt.Errorf("nothing is written here; write {} if every live device may pass"))
-				continue
-			}
-			var policy Policy
-			w.section(inner, e.value, []key{requiredRoles(inner+".require_roles", &policy.RequireRoles)})
-			(*to)[e.name] = policy
-		}
-	}}
-}
-
-// maxRoles is how many roles a user can have, so a longer list of demands is a mistake.
-const maxRoles = 32
-
-// requiredRoles is a list of roles that is not empty: "one of none" could be read as everybody and
-// as nobody.
-func requiredRoles(path string, to *[]string) key {
-	k := list(path, to, shortName)
-	decode := k.decode
-	k.decode = func(w *walker, n ast.Node) {
-		decode(w, n)
-		switch {
-		case !w.sound(path):
-		case len(*to) == 0:
-			w.fault(path, n, fmt.Errorf("names no role; leave the key out if every role may pass"))
-		case len(*to) > maxRoles:
-			w.fault(path, n, fmt.Errorf("%d roles; at most %d are allowed", len(*to), maxRoles))
-		}
-	}
-	return k
 }

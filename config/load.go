@@ -39,6 +39,7 @@ func Load(src Source) (*Config, error) {
 		return nil, &l.faults
 	}
 	l.warnShortPasswords()
+	l.warnPolicies()
 	l.warnPlainLookup()
 	l.warnAnyIssuer()
 	l.warnDroppedRoles()

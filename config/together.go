@@ -15,6 +15,7 @@ func (l *loader) checkTogether() {
 	l.checkKeyRotation()
 	l.checkDeviceLimits()
 	l.checkGRPCPolicy()
+	l.checkCountries()
 	l.checkHeadersDistinct()
 	l.checkAdminSocket()
 	l.checkListenersDistinct()

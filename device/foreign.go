@@ -71,9 +71,10 @@ func (x *Index) keepOf(foreign bool) time.Duration {
 func (r *deviceRow) mark() bool { return r.foreign && r.ended != 0 && r.ended != Expired }
 
 // subjectOf returns who stands behind a foreign token.
-func subjectOf(use Use) Subject {
+func subjectOf(use Use, since time.Time) Subject {
 	return Subject{
-		User: use.User, Device: use.Device, Generation: use.Generation,
+		Since: since,
+		User:  use.User, Device: use.Device, Generation: use.Generation,
 		Issuer: use.Foreign.Issuer, Name: use.Foreign.Name, Roles: use.Foreign.Roles,
 	}
 }

@@ -2,6 +2,7 @@ package device
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +71,11 @@ type Subject struct {
 	Issuer       string // of a token that is not ours, its issuer's configured name
 	Name         string
 	Roles        []string
+	Since        time.Time // when the device was made; to the millisecond
 }
+
+// Has reports whether the subject has a role.
+func (s Subject) Has(role string) bool { return slices.Contains(s.Roles, role) }
 
 // NewIndex returns an empty index that answers Starting until Follow has filled it. keep is how long
 // the end of a device is told after it: the life of an access token and the leeway. change says what a
@@ -227,7 +232,7 @@ func (x *Index) Peek(use Use) (Subject, reason.Reason) {
 	defer x.mu.RUnlock()
 	_, subject, why := x.look(use)
 	if why == reason.DeviceNotRecognized && x.mayRegister(use) && x.room(use) {
-		return subjectOf(use), reason.OK // what a check would answer
+		return subjectOf(use, use.At), reason.OK // what a check would answer
 	}
 	if why == reason.OK && x.sightings.compromised(use.Device, use.Generation) {
 		return Subject{}, reason.DeviceCompromised
@@ -257,10 +262,10 @@ func (x *Index) look(use Use) (*deviceSlot, Subject, reason.Reason) {
 		return nil, Subject{}, reason.DeviceNotRecognized // a token of an earlier sign-in on the device
 	}
 	if use.Foreign != nil {
-		return d, subjectOf(use), reason.OK
+		return d, subjectOf(use, d.since()), reason.OK
 	}
 	u := x.users[use.User]
-	subject := Subject{User: use.User, Device: use.Device, Generation: d.tokens, Name: x.names.get(u.name), Roles: x.roles.get(u.roles)}
+	subject := Subject{User: use.User, Device: use.Device, Generation: d.tokens, Name: x.names.get(u.name), Roles: x.roles.get(u.roles), Since: d.since()}
 	return d, subject, reason.OK
 }
 
@@ -307,6 +312,9 @@ func (x *Index) alive(d *deviceSlot, u userSlot, now time.Time) reason.Reason {
 	}
 	return reason.OK
 }
+
+// since returns when the device was made.
+func (r *deviceRow) since() time.Time { return time.UnixMilli(r.created) }
 
 // Owner returns the user that device belongs to or, while its end is remembered, belonged to.
 func (x *Index) Owner(device uuid.UUID) (user uuid.UUID, known bool) {

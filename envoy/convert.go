@@ -42,6 +42,10 @@ func toRequest(check *authv3.CheckRequest, defaultPolicy string) authz.Request {
 			req.Authorization = append(req.Authorization, value)
 		case strings.EqualFold(name, "x-forwarded-for"):
 			req.ForwardedFor = append(req.ForwardedFor, value)
+		case strings.EqualFold(name, "origin"):
+			req.Origin = append(req.Origin, value)
+		case strings.EqualFold(name, "access-control-request-method"):
+			req.PreflightMethod = append(req.PreflightMethod, value)
 		case strings.EqualFold(name, "x-request-id"):
 			req.RequestID = value
 		}

@@ -94,12 +94,22 @@ func (f form) request(q authztest.Question) *authv3.CheckRequest {
 	for _, v := range q.Authorization {
 		pairs = append(pairs, "authorization", v)
 	}
+	for _, v := range q.Origin {
+		pairs = append(pairs, "origin", v)
+	}
+	for _, v := range q.Preflight {
+		pairs = append(pairs, "access-control-request-method", v)
+	}
 	for _, v := range q.ForwardedFor {
 		pairs = append(pairs, "x-forwarded-for", v)
 	}
 	f.write(r, pairs...)
+	peer := "203.0.113.9"
+	if q.Policy != "" { // a hop of ours, behind which the question says where its client is
+		peer = "127.0.0.1"
+	}
 	check := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
-		Source:  &authv3.AttributeContext_Peer{Address: socket("203.0.113.9")},
+		Source:  &authv3.AttributeContext_Peer{Address: socket(peer)},
 		Request: &authv3.AttributeContext_Request{Http: r},
 	}}
 	if q.Policy != "" {

@@ -49,6 +49,7 @@ func Handler(decider Decider, panicked func(any)) http.Handler {
 		req.Peer, req.Local = peer(r)
 		req.Authorization = r.Header["Authorization"]
 		req.ForwardedFor = r.Header["X-Forwarded-For"]
+		req.Origin, req.PreflightMethod = r.Header["Origin"], r.Header["Access-Control-Request-Method"]
 		find(r, r.RequestURI, &req)
 		answer(w, adapter, decider.Decide(r.Context(), req))
 	})

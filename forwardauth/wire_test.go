@@ -79,6 +79,12 @@ func rest(q authztest.Question) []string {
 	for _, v := range q.Authorization {
 		lines = append(lines, "Authorization: "+v)
 	}
+	for _, v := range q.Origin {
+		lines = append(lines, "Origin: "+v)
+	}
+	for _, v := range q.Preflight {
+		lines = append(lines, "Access-Control-Request-Method: "+v)
+	}
 	for _, v := range q.ForwardedFor {
 		lines = append(lines, "X-Forwarded-For: "+v)
 	}

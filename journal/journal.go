@@ -40,6 +40,10 @@ func New(log zerolog.Logger, allowedSample int, registry prometheus.Registerer) 
 func (j *Journal) Check(rec authz.Record) {
 	outcome := rec.Decision.Outcome()
 	j.metrics.check(rec.Request.Adapter, rec.Decision.Reason, rec.Took)
+	if rec.Decision.Reason == reason.Report {
+		j.report(rec)
+		return
+	}
 	if outcome == reason.Allow {
 		if j.allowed.Add(1)%j.sample == 0 {
 			j.line(j.log.Info(), rec)
@@ -47,6 +51,22 @@ func (j *Journal) Check(rec authz.Record) {
 		return
 	}
 	if j.refusals.admit(rec.Decision.Reason.String()) {
+		j.line(j.log.Warn(), rec)
+	}
+}
+
+// report records what a policy that only reports would have done: every refusal of it has its line, as if it had
+// been one.
+func (j *Journal) report(rec authz.Record) {
+	would := rec.Decision.Would
+	j.metrics.report(would)
+	if would.Outcome() == reason.Allow {
+		if j.allowed.Add(1)%j.sample == 0 {
+			j.line(j.log.Info(), rec)
+		}
+		return
+	}
+	if j.refusals.admit(would.String()) {
 		j.line(j.log.Warn(), rec)
 	}
 }
@@ -65,6 +85,9 @@ func (j *Journal) line(e *zerolog.Event, rec authz.Record) {
 		return
 	}
 	req, d := &rec.Request, &rec.Decision
+	if d.Reason == reason.Report {
+		e.Str("would", d.Would.String())
+	}
 	e.Str("adapter", req.Adapter.String()).
 		Str("policy", safetext.Bound(req.Policy, maxText)).
 		Str("outcome", d.Outcome().String()).

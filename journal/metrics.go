@@ -7,6 +7,7 @@ import (
 
 	"devicegate/activity"
 	"devicegate/authz"
+	"devicegate/device"
 	"devicegate/login"
 	"devicegate/reason"
 )
@@ -16,6 +17,7 @@ import (
 type metrics struct {
 	checks    [][]prometheus.Counter // [adapter][reason]
 	durations []prometheus.Observer  // [adapter]
+	reports   []prometheus.Counter   // [reason]
 	signIns   *prometheus.CounterVec
 }
 
@@ -30,7 +32,10 @@ func newMetrics(registry prometheus.Registerer) metrics {
 	signIns := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "devicegate_sign_ins_total", Help: "Attempts to sign in, by what came of them.",
 	}, []string{"outcome", "reason"})
-	registry.MustRegister(checks, durations, signIns)
+	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "devicegate_reported_checks_total", Help: "Checks let pass because their policy only reports, by what would have come of them.",
+	}, []string{"outcome", "reason"})
+	registry.MustRegister(checks, durations, signIns, reports)
 
 	all := append([]reason.Reason{reason.Undecided}, reason.All()...)
 	m := metrics{signIns: signIns}
@@ -42,6 +47,10 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		m.checks = append(m.checks, row)
 		m.durations = append(m.durations, durations.WithLabelValues(adapter.String()))
 	}
+	for _, why := range all {
+		m.reports = append(m.reports, reports.WithLabelValues(why.Outcome().String(), why.String()))
+	}
+	signIns.WithLabelValues(string(activity.Success), device.FirstSight)
 	for _, why := range login.AttemptReasons() {
 		outcome := activity.Failure
 		if why == login.SignedIn {
@@ -61,6 +70,13 @@ func (m *metrics) check(adapter authz.Adapter, why reason.Reason, took time.Dura
 	}
 	m.checks[adapter][why].Inc()
 	m.durations[adapter].Observe(took.Seconds())
+}
+
+func (m *metrics) report(would reason.Reason) {
+	if int(would) >= len(m.reports) {
+		would = reason.Undecided
+	}
+	m.reports[would].Inc()
 }
 
 func (m *metrics) signIn(outcome activity.Outcome, why string) {

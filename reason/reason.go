@@ -35,6 +35,9 @@ const (
 	Undecided Reason = iota
 
 	OK // allow
+	Anonymous
+	CORSPreflight
+	Report // refused or not: the policy only reports
 
 	NoToken // unauthenticated
 	BadAuthorization
@@ -55,6 +58,10 @@ const (
 	RequestIncomplete
 	PolicyUnknown
 	RoleMissing
+	DeviceTooNew
+	DeviceTooOld
+	NetworkNotAllowed
+	CountryNotAllowed
 
 	Starting // unavailable
 	StoreUnavailable
@@ -69,6 +76,9 @@ var table = [count]struct {
 }{
 	Undecided:           {"undecided", Deny},
 	OK:                  {"ok", Allow},
+	Anonymous:           {"anonymous", Allow},
+	CORSPreflight:       {"cors_preflight", Allow},
+	Report:              {"report", Allow},
 	NoToken:             {"no_token", Unauthenticated},
 	BadAuthorization:    {"bad_authorization", Unauthenticated},
 	TokenMalformed:      {"token_malformed", Unauthenticated},
@@ -87,6 +97,10 @@ var table = [count]struct {
 	RequestIncomplete:   {"request_incomplete", Deny},
 	PolicyUnknown:       {"policy_unknown", Deny},
 	RoleMissing:         {"role_missing", Deny},
+	DeviceTooNew:        {"device_too_new", Deny},
+	DeviceTooOld:        {"device_too_old", Deny},
+	NetworkNotAllowed:   {"network_not_allowed", Deny},
+	CountryNotAllowed:   {"country_not_allowed", Deny},
 	Starting:            {"starting", Unavailable},
 	StoreUnavailable:    {"store_unavailable", Unavailable},
 	KeysUnavailable:     {"keys_unavailable", Unavailable},

@@ -11,7 +11,7 @@ import (
 
 // words is the contract: clients branch on these words, operators search for them.
 var words = map[string]reason.Outcome{
-	"ok": reason.Allow,
+	"ok": reason.Allow, "anonymous": reason.Allow, "cors_preflight": reason.Allow, "report": reason.Allow,
 
 	"no_token": reason.Unauthenticated, "bad_authorization": reason.Unauthenticated, "token_malformed": reason.Unauthenticated,
 	"token_unverified": reason.Unauthenticated, "token_expired": reason.Unauthenticated, "token_not_yet_valid": reason.Unauthenticated,
@@ -20,6 +20,7 @@ var words = map[string]reason.Outcome{
 	"device_compromised": reason.Unauthenticated, "inactive_account": reason.Unauthenticated,
 
 	"peer_not_allowed": reason.Deny, "request_incomplete": reason.Deny, "policy_unknown": reason.Deny, "role_missing": reason.Deny,
+	"device_too_new": reason.Deny, "device_too_old": reason.Deny, "network_not_allowed": reason.Deny, "country_not_allowed": reason.Deny,
 
 	"starting": reason.Unavailable, "store_unavailable": reason.Unavailable, "keys_unavailable": reason.Unavailable,
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"devicegate/clientaddr"
+	"devicegate/config"
 	"devicegate/envoy"
 	"devicegate/problem"
 	"devicegate/reason"
@@ -51,6 +53,9 @@ func (s *Server) readyz(w http.ResponseWriter) {
 	if trouble := s.issuerTrouble(); len(trouble) > 0 {
 		ready["keys_unavailable"] = trouble // of others: our own checks are answered
 	}
+	if reporting := s.reporting(); len(reporting) > 0 {
+		ready["report_mode"] = reporting // nothing behind these policies is protected
+	}
 	writeStatus(w, http.StatusOK, ready)
 }
 
@@ -59,6 +64,18 @@ func writeStatus[Body any](w http.ResponseWriter, status int, body Body) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // a client that is gone needs no answer
+}
+
+// reporting returns the policies that only report.
+func (s *Server) reporting() []string {
+	var names []string
+	for name, p := range s.live.Load().config.Policies {
+		if p.Mode == config.PolicyReport {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // setHealth tells gRPC health what Ready says.
@@ -162,6 +179,9 @@ func (s *Server) registerMetrics() {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "devicegate_devices", Help: "Live devices."}, func() float64 {
 			return float64(s.index.Live(s.now()))
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "devicegate_policies_in_report_mode", Help: "Policies that only report: nothing behind them is protected.",
+		}, func() float64 { return float64(len(s.reporting())) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "devicegate_build_info", Help: "Always 1; the labels say what is running.",
 			ConstLabels: prometheus.Labels{"version": s.version, "go": runtime.Version()},

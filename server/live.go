@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -69,7 +70,7 @@ func (s *Server) build(ctx context.Context, cfg *config.Config, before *live) (*
 	if err = s.buildLogin(ctx, l, before); err != nil {
 		return nil, err
 	}
-	l.authz = authz.New(authzConfig(cfg), l.verifier, s.index, s.journal, s.now)
+	l.authz = authz.New(s.authzConfig(cfg), l.verifier, s.index, s.journal, s.now)
 	l.api, l.remote = api.New(s.apiOptions(l, cfg.API.BasePath)), api.NewRemoteAdmin(s.apiOptions(l, ""))
 	l.admin = map[string]http.Handler{}
 	for _, actor := range []string{activity.BySocket, activity.ByFile} {
@@ -175,10 +176,16 @@ func (e exchanging) Refresh(raw string) (login.ForeignSession, reason.Reason) {
 	return login.ForeignSession{User: v.User, Device: v.Device, Generation: v.Generation, Identity: v.Foreign, ID: id}, reason.OK
 }
 
-func authzConfig(cfg *config.Config) authz.Config {
+func (s *Server) authzConfig(cfg *config.Config) authz.Config {
 	policies := make(map[string]authz.Policy, len(cfg.Policies))
 	for name, p := range cfg.Policies {
-		policies[name] = authz.Policy{RequireRoles: p.RequireRoles}
+		policies[name] = authz.Policy{
+			RequireRoles: p.RequireRoles, RequireAllRoles: p.RequireAllRoles,
+			MinDeviceAge: p.MinDeviceAge, MaxDeviceAge: p.MaxDeviceAge,
+			AllowedNetworks: p.AllowedNetworks, RequireCountry: p.RequireCountry, DenyCountry: p.DenyCountry,
+			Anonymous: p.Anonymous == config.PolicyAllow, CORSPreflight: p.CORSPreflight == config.PolicyAllow,
+			RemoveAuthorization: p.Authorization == config.PolicyRemove, Report: p.Mode == config.PolicyReport,
+		}
 	}
 	h := cfg.IdentityHeaders
 	return authz.Config{
@@ -186,7 +193,14 @@ func authzConfig(cfg *config.Config) authz.Config {
 		Trusted:      clientaddr.Trusted(cfg.TrustedProxies),
 		Policies:     policies,
 		Headers:      authz.HeaderNames{User: h.User, Roles: h.Roles, Device: h.Device},
+		Country:      s.countryOf,
 	}
+}
+
+// countryOf returns the country of an address as far as it is known without asking anybody.
+func (s *Server) countryOf(addr netip.Addr) string {
+	found, _ := s.places.Find(addr)
+	return found.Country
 }
 
 func (s *Server) apiOptions(l *live, base string) api.Options {

@@ -39,6 +39,7 @@ func Behaviour(t *testing.T, w *World, a Adapter) {
 			ask := a.Start(t, gate)
 			a.check(t, c, ask(t, c.Ask.Filled()))
 			checkRecords(t, gate, a.Name, c.Want)
+			checkReport(t, gate, c.Would)
 			checkSilent(t, gate, c.Ask)
 		})
 	}
@@ -51,6 +52,9 @@ func Words(t *testing.T, w *World, a Adapter) {
 	for _, why := range append(reason.All(), reason.Undecided, last+1, 255) {
 		gate := w.Gate(Setup{Forced: why, HasForced: true})
 		got := a.Start(t, gate)(t, bearer(w.Anna.Token).Filled())
+		if why.Outcome() == reason.Allow && why != reason.OK {
+			why = reason.Undecided // whoever only looks something up cannot let pass
+		}
 		a.check(t, Case{Want: why, Who: &w.Anna}, got)
 		if (got.Status == http.StatusOK) != (why == reason.OK) {
 			t.Errorf("reason %d (%s) was answered %d", why, why, got.Status)
@@ -65,20 +69,36 @@ func (a Adapter) check(t *testing.T, c Case, got Answer) {
 		t.Errorf("status %d, want %d; headers %v", got.Status, want, got.Header)
 	}
 	if c.Want.Outcome() == reason.Allow {
-		a.checkAllow(t, *c.Who, got)
+		a.checkAllow(t, c, got)
 		return
 	}
 	a.checkRefusal(t, c, got)
 }
 
-func (a Adapter) checkAllow(t *testing.T, who Person, got Answer) {
+// identityOf returns the headers that an allow sets and removes: those of c.Who, or of nobody.
+func identityOf(c Case) (set http.Header, remove []string) {
+	switch {
+	case c.Who == nil:
+		set, remove = http.Header{}, []string{"Remote-User", "Remote-Groups", "Remote-Device"}
+	case len(c.Who.User.Roles) > 0:
+		set = http.Header{"Remote-Groups": {strings.Join(c.Who.User.Roles, ",")}}
+	default:
+		set, remove = http.Header{}, []string{"Remote-Groups"}
+	}
+	if c.Who != nil {
+		set["Remote-User"], set["Remote-Device"] = []string{c.Who.Encoded}, []string{c.Who.Device.String()}
+	}
+	if c.Stripped {
+		remove = append(remove, "Authorization")
+	}
+	return set, remove
+}
+
+func (a Adapter) checkAllow(t *testing.T, c Case, got Answer) {
 	t.Helper()
-	want := http.Header{"Remote-User": {who.Encoded}, "Remote-Device": {who.Device.String()}}
-	var remove []string
-	if len(who.User.Roles) > 0 {
-		want.Set("Remote-Groups", strings.Join(who.User.Roles, ","))
-	} else if a.Removes {
-		remove = []string{"Remote-Groups"}
+	want, remove := identityOf(c)
+	if !a.Removes {
+		remove = nil
 	}
 	identity, envelope := http.Header{}, []string(nil)
 	for name, values := range got.Header {
@@ -200,6 +220,23 @@ func checkRecords(t *testing.T, gate *Gate, adapter authz.Adapter, why reason.Re
 	counted := map[string]float64{adapter.String() + " " + why.Outcome().String() + " " + why.String(): 1}
 	if diff := cmp.Diff(counted, gate.Counted(t)); diff != "" {
 		t.Errorf("metric (-want +got):\n%s", diff)
+	}
+}
+
+// checkReport: a policy that only reports says what it would have done, in the line and in a metric of its own.
+func checkReport(t *testing.T, gate *Gate, would reason.Reason) {
+	t.Helper()
+	line, want := gate.Log.Lines(t)[0], map[string]float64{}
+	if would != reason.Undecided {
+		want[would.Outcome().String()+" "+would.String()] = 1
+		if line["would"] != would.String() {
+			t.Errorf("the line of a report says %v, want %s", line["would"], would)
+		}
+	} else if _, says := line["would"]; says {
+		t.Errorf("a line that is no report says %v", line["would"])
+	}
+	if diff := cmp.Diff(want, gate.counted(t, "devicegate_reported_checks_total")); diff != "" {
+		t.Errorf("reports counted (-want +got):\n%s", diff)
 	}
 }
 

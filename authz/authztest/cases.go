@@ -13,7 +13,10 @@ type Case struct {
 	Setup Setup
 	Ask   Question
 	Want  reason.Reason
-	Who   *Person // whose identity an allow carries
+	Who   *Person // whose identity an allow carries; nil: nobody's
+
+	Stripped bool          // an allow takes the Authorization header away
+	Would    reason.Reason // of an allow that only reports
 }
 
 // Authorization is one row of the table of Authorization headers. In Values, T stands for a good token.
@@ -130,6 +133,7 @@ func (w *World) Cases() []Case {
 	}
 	cases = append(cases, w.authorizations()...)
 	cases = append(cases, w.requests()...)
+	cases = append(cases, w.policies()...)
 	return append(cases, w.neighbours()...)
 }
 

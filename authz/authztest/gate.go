@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -33,7 +34,8 @@ type Setup struct {
 	// Forced, where HasForced, is what the index answers when it is asked for its state.
 	Forced    reason.Reason
 	HasForced bool
-	Sample    int // of allowed checks in the log; 0 means 1
+	Sample    int           // of allowed checks in the log; 0 means 1
+	Later     time.Duration // when it is asked, after the world was made
 }
 
 // Gate is an authorizer with its log and metrics.
@@ -53,12 +55,35 @@ func (w *World) Gate(s Setup) *Gate {
 	config := authz.Config{
 		AllowedPeers: s.Peers,
 		Trusted:      clientaddr.Trusted(Loopback),
-		Policies:     map[string]authz.Policy{"default": {}, "staff": {RequireRoles: []string{"admin", "staff"}}},
+		Policies:     policies,
 		Headers:      authz.HeaderNames{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
+		Country:      countryOf,
 	}
 	devices := forced{Index: w.index, state: s.Forced, is: s.HasForced}
-	g.Authorizer = authz.New(config, w.verifier, devices, journal.New(log, s.Sample, g.Registry), clock)
+	g.Authorizer = authz.New(config, w.verifier, devices, journal.New(log, s.Sample, g.Registry), func() time.Time { return now.Add(s.Later) })
 	return g
+}
+
+// policies are those of every gate. Each has one demand, so that a row says which one it is about.
+var policies = map[string]authz.Policy{
+	"default":    {},
+	"staff":      {RequireRoles: []string{"admin", "staff"}},
+	"both-roles": {RequireAllRoles: []string{"team.blue", "staff"}},
+	"all-roles":  {RequireAllRoles: []string{"staff", "admin"}},
+	"settled":    {MinDeviceAge: 5 * time.Minute},
+	"fresh":      {MaxDeviceAge: 5 * time.Minute},
+	"inside":     {AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}},
+	"at-home":    {RequireCountry: []string{"AT", "CH"}},
+	"not-there":  {DenyCountry: []string{"DE"}},
+	"public":     {Anonymous: true, DenyCountry: []string{"DE"}},
+	"preflight":  {CORSPreflight: true, AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}},
+	"stripped":   {RemoveAuthorization: true, Anonymous: true},
+	"trial":      {Report: true, RequireRoles: []string{"staff"}, RemoveAuthorization: true},
+}
+
+// countryOf is where the addresses of the rows are.
+func countryOf(addr netip.Addr) string {
+	return map[string]string{"203.0.113.9": "AT", "198.51.100.9": "DE"}[addr.String()]
 }
 
 // Authorizer returns an authorizer of the world with a configuration of the test's own, which records
@@ -89,11 +114,17 @@ func (f forced) Check(use device.Use) (device.Subject, reason.Reason) { return f
 // Counted returns every series of devicegate_checks_total that is not zero, as adapter outcome reason.
 func (g *Gate) Counted(tb testing.TB) map[string]float64 {
 	tb.Helper()
+	return g.counted(tb, "devicegate_checks_total")
+}
+
+// counted returns every series of a counter that is not zero, by the values of its labels.
+func (g *Gate) counted(tb testing.TB, name string) map[string]float64 {
+	tb.Helper()
 	families, err := g.Registry.Gather()
 	must(tb, err)
 	counted := map[string]float64{}
 	for _, f := range families {
-		if f.GetName() != "devicegate_checks_total" {
+		if f.GetName() != name {
 			continue
 		}
 		for _, m := range f.GetMetric() {

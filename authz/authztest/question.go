@@ -16,6 +16,8 @@ type Question struct {
 	Host          string // empty means DefaultHost
 	Path          string // with the query, as the client sent it; empty means DefaultPath
 	ForwardedFor  []string
+	Origin        []string
+	Preflight     []string // Access-Control-Request-Method
 }
 
 // What a question asks for where it does not say. None of it may turn up in a refusal.
