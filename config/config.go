@@ -69,24 +69,38 @@ type Checks struct {
 	GRPC GRPCChecks
 
 	// AllowedPeers are the networks whose TCP peers may ask; unix sockets always may. Empty: only
-	// unix sockets. Never every address.
+	// unix sockets. Every address only where both listeners demand client certificates.
 	AllowedPeers []netip.Prefix
 }
 
 // HTTPChecks is the listener of the HTTP adapters.
 type HTTPChecks struct {
 	Address Address
+	TLS     TLS
 }
+
+// TLS is what a listener proves itself with, as PEM files; all empty: it is plain. They are read again
+// when they change.
+type TLS struct {
+	CertFile     string // the certificate, intermediate ones behind it; set exactly when KeyFile is
+	KeyFile      string
+	ClientCAFile string // callers must show a certificate of one of these authorities; "" means they need none
+}
+
+// On says whether the listener speaks TLS.
+func (t TLS) On() bool { return t.CertFile != "" }
 
 // GRPCChecks is the listener of Envoy's ext_authz service.
 type GRPCChecks struct {
 	Address Address
+	TLS     TLS
 	Policy  string // used when a check names none; always a key of Config.Policies
 }
 
 // API is the REST interface for people and apps.
 type API struct {
 	Address  Address
+	TLS      TLS    // without ClientCAFile
 	BasePath string // "" or a path with a leading and without a trailing slash
 
 	// SignInRate is how many sign-ins one network (an IPv4 address, an IPv6 /64) may try, right or
@@ -98,6 +112,7 @@ type API struct {
 type Admin struct {
 	Socket  string  // path of a unix socket; "" means store.path + ".sock": ask Config.AdminSocket
 	Address Address // where /admin is answered besides; off unless it is set
+	TLS     TLS     // of Address
 }
 
 // Operations is the listener of health and metrics.

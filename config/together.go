@@ -15,6 +15,8 @@ func (l *loader) checkTogether() {
 	l.checkKeyRotation()
 	l.checkDeviceLimits()
 	l.checkGRPCPolicy()
+	l.checkTLS()
+	l.checkPeers()
 	l.checkCountries()
 	l.checkHeadersDistinct()
 	l.checkAdminSocket()

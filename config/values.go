@@ -173,15 +173,6 @@ func oneOf(words ...string) func(string) (string, error) {
 	}
 }
 
-// peerNetwork is the rule for checks.allowed_peers.
-func peerNetwork(text string) (netip.Prefix, error) {
-	p, err := parseNetwork(text)
-	if err == nil && everybody(p) {
-		return netip.Prefix{}, fmt.Errorf("%s would let everybody ask, and a check tells who a stolen token belongs to; name the proxies' networks", text)
-	}
-	return p, err
-}
-
 // proxyNetwork is the rule for trusted_proxies.
 func proxyNetwork(text string) (netip.Prefix, error) {
 	p, err := parseNetwork(text)

@@ -31,6 +31,7 @@ func (s *Server) openAccounts() error {
 	})
 	s.registerAccountMetrics()
 	s.registerReloads()
+	s.registerCertificates()
 	return s.openPlaces()
 }
 

@@ -45,7 +45,7 @@ func (s *Server) listening(name string, l net.Listener, address config.Address) 
 	s.addresses[name] = at
 	s.mu.Unlock()
 	s.log.Info().Str("listener", name).Str("address", at).Msg("listening")
-	if !address.Local() {
+	if !address.Local() && s.certificates[name] == nil {
 		s.log.Warn().Str("listener", name).Str("address", at).
 			Msg("this listener is plain and can be reached from other machines: whoever is on the way reads tokens; keep it on loopback or in a network of your own")
 	}

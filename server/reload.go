@@ -66,7 +66,8 @@ func (s *Server) Reload(ctx context.Context, loaded *config.Config) (changed, wa
 func (s *Server) pinned(loaded *config.Config) *config.Config {
 	next, start := *loaded, s.config
 	next.Store = start.Store
-	next.Checks.HTTP, next.Checks.GRPC.Address = start.Checks.HTTP, start.Checks.GRPC.Address
+	next.Checks.HTTP, next.Checks.GRPC.Address, next.Checks.GRPC.TLS = start.Checks.HTTP, start.Checks.GRPC.Address, start.Checks.GRPC.TLS
+	next.API.TLS = start.API.TLS
 	next.API.Address, next.Admin, next.Operations = start.API.Address, start.Admin, start.Operations
 	next.Tokens.Algorithm, next.Tokens.SigningKeyFile = start.Tokens.Algorithm, start.Tokens.SigningKeyFile
 	next.Tokens.KeyRotation, next.Tokens.AccessLifetime = start.Tokens.KeyRotation, start.Tokens.AccessLifetime

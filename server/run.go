@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
@@ -65,6 +66,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	g.Go(func() error { s.keepKeys(end.watched); return nil })
 	g.Go(func() error { s.places.Run(end.watched); return nil })
 	g.Go(func() error { s.sources.run(end.watched); return nil })
+	g.Go(func() error { s.keepCertificates(end.serving); return nil })
 	g.Go(func() error { s.followConfig(end.serving); return nil })
 	return g.Wait()
 }
@@ -165,6 +167,7 @@ func (s *Server) serveHTTP(end *ending, g *errgroup.Group, name string, l net.Li
 		return
 	}
 	server := s.httpServer(name, h)
+	server.TLSConfig = s.tlsOf(name)
 	g.Go(func() error { return serve(server, name, l) })
 	end.drains(g, func() error { return s.shutDown(server, name) })
 }
@@ -191,7 +194,11 @@ func (s *Server) httpServer(name string, h http.Handler) *http.Server {
 }
 
 func serve(server *http.Server, name string, l net.Listener) error {
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	run := func() error { return server.Serve(l) }
+	if server.TLSConfig != nil {
+		run = func() error { return server.ServeTLS(l, "", "") }
+	}
+	if err := run(); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
@@ -212,7 +219,11 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 	if l == nil {
 		return
 	}
-	server := grpc.NewServer(
+	options := []grpc.ServerOption{}
+	if secure := s.tlsOf("checks.grpc"); secure != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(secure)))
+	}
+	server := grpc.NewServer(append(options,
 		grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(headerTimeout), grpc.MaxHeaderListSize(64<<10),
 		// Left alone, gRPC hangs up on an Envoy that keeps its connection alive more often than every
@@ -220,7 +231,7 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveEvery, PermitWithoutStream: true}),
 		grpc.MaxRecvMsgSize(maxCheckBytes), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StreamInterceptor(s.watchers(end.serving)),
-	)
+	)...)
 	envoy.Register(server, s.decider(), s.decider().defaultPolicy, s.panicked)
 	s.setHealth()
 	healthpb.RegisterHealthServer(server, s.grpcHealth)

@@ -15,6 +15,7 @@ import (
 
 	"devicegate/activity"
 	"devicegate/authz"
+	"devicegate/certificate"
 	"devicegate/config"
 	"devicegate/db"
 	"devicegate/db/bolt"
@@ -62,6 +63,8 @@ type Server struct {
 
 	mu        sync.Mutex
 	addresses map[string]string
+
+	certificates map[string]*certificate.Source // by the listener's name; what is not in it is plain
 }
 
 // Option changes what Open puts together.
@@ -101,6 +104,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.openHasher(); err != nil {
+		return err
+	}
+	if err := s.openCertificates(); err != nil {
 		return err
 	}
 	s.registry = prometheus.NewRegistry()
