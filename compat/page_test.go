@@ -39,13 +39,18 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// testsOf returns the text of all tests of a folder.
+// testsOf returns the text of all tests of a folder, and of the tables of theirs that other folders use as well.
 func testsOf(t *testing.T, folder string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", folder, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	tables, err := filepath.Glob(filepath.Join("..", folder, "*test", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, tables...)
 	var all strings.Builder
 	for _, file := range files {
 		content, err := os.ReadFile(file)
