@@ -15,40 +15,50 @@ type claims map[string]jsontext.Value
 // read are the claims that are read whatever the configuration says.
 var read = []string{"iss", "aud", "exp", "nbf", "iat", "jti", "sub", "token_type", "typ"}
 
-// spellingsOf returns the names that are read, in lower case.
-func spellingsOf(c Claims) map[string]bool {
-	names := map[string]bool{}
-	for _, name := range append(read, c.UserID, c.Username, c.Roles, c.DeviceUID) {
-		names[strings.ToLower(name)] = true
-	}
-	return names
+// reading is which members of an object are read.
+type reading struct {
+	names, folded map[string]bool
+	inner         map[string]*reading // of the objects that names with dots lead into
 }
 
-// respelled reports whether a claim that is read is there in another letter case: some readers would take the
+// readingOf returns what is read where names are read, each as at follows it.
+func readingOf(names ...string) *reading {
+	r := &reading{names: map[string]bool{}, folded: map[string]bool{}, inner: map[string]*reading{}}
+	rests := map[string][]string{}
+	for _, name := range names {
+		first, rest, dotted := strings.Cut(name, ".")
+		for _, n := range []string{name, first} {
+			r.names[n], r.folded[folded(n)] = true, true
+		}
+		if dotted {
+			rests[first] = append(rests[first], rest)
+		}
+	}
+	for first, rest := range rests {
+		r.inner[first] = readingOf(rest...)
+	}
+	return r
+}
+
+// respelled reports whether a member that is read is there in another letter case: some readers would take the
 // one and some the other.
-func (i *issuer) respelled(c claims) bool {
-	for name := range c {
-		lower := strings.ToLower(name)
-		if i.spellings[lower] && !i.reads(name) {
+func (r *reading) respelled(c claims) bool {
+	for name, value := range c {
+		if r.folded[folded(name)] && !r.names[name] {
+			return true
+		}
+		inner := r.inner[name]
+		var object claims
+		if inner != nil && value.Kind() == '{' && json.Unmarshal(value, &object) == nil && inner.respelled(object) {
 			return true
 		}
 	}
 	return false
 }
 
-// reads reports whether name is read as it is spelled.
-func (i *issuer) reads(name string) bool {
-	switch name {
-	case i.Claims.UserID, i.Claims.Username, i.Claims.Roles, i.Claims.DeviceUID:
-		return true
-	}
-	for _, r := range read {
-		if name == r {
-			return true
-		}
-	}
-	return false
-}
+// folded is equal for all letter cases of a name, also for the long s and the sign of Kelvin, which lower case alone
+// does not make an s and a k.
+func folded(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 // at returns the claim of a configured name: the member of that name or, where there is none, what the dots in
 // it lead to. nil where there is nothing.

@@ -21,11 +21,12 @@
 //
 //  1. token_malformed: as in package token, but for the header's other members and a nesting of up to 8.
 //  2. token_unverified: alg is not in the issuer's list.
-//  3. keys_unavailable: the issuer has no keys.
+//  3. keys_unavailable: the issuer has no keys, and with keys it could be one's.
 //  4. token_unverified: kid names none of its keys (an issuer with one key reads no kid), or the signature is
 //     wrong.
-//  5. token_malformed: a claim that is read is missing, of the wrong type, or there in another letter case; a
-//     time is not a positive number.
+//  5. token_malformed: a claim that is read up to here (exp, nbf, iat, jti, sub, the user's id) is missing or of
+//     the wrong type, a time is not a positive number, the token ends before it begins, or any claim that is read
+//     is there in another letter case.
 //  6. token_wrong_type: see below.
 //  7. token_wrong_audience: aud, one or several, does not name the audience that is demanded.
 //  8. token_expired, token_not_yet_valid, token_lives_too_long.
@@ -36,5 +37,6 @@
 // An issuer with one key is of SimpleJWT's kind: token_type must be "access", jti must be there, and typ decides
 // nothing. One with a key set is an identity provider: typ, where it is there, must be that of a JWT or an access
 // token (RFC 9068); a claim token_type or typ, where it is there, must not say another type; and members
-// that only an ID token or a logout token has refuse it (RFC 8725 section 3.11).
+// that only an ID token or a logout token has refuse it (RFC 8725 section 3.11). A token of any issuer that is bound to
+// a key (cnf; DPoP, mutual TLS) is no bearer token, and refused.
 package foreign

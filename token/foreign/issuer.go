@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"slices"
 	"time"
 
 	"devicegate/token/keysource"
@@ -28,14 +29,14 @@ type Claims struct{ UserID, Username, Roles, DeviceUID string }
 // issuer is one issuer at work.
 type issuer struct {
 	Config
-	lifetime, leeway int64           // seconds
-	spellings        map[string]bool // the names of the members that are read, in lower case
+	lifetime, leeway int64    // seconds
+	reading          *reading // which claims are read
 	names            names
 }
 
 func newIssuer(c Config, n names) *issuer {
 	i := &issuer{Config: c, lifetime: int64(c.MaxLifetime / time.Second), leeway: int64(c.Leeway / time.Second), names: n}
-	i.spellings = spellingsOf(c.Claims)
+	i.reading = readingOf(append(slices.Clone(read), c.Claims.UserID, c.Claims.Username, c.Claims.Roles, c.Claims.DeviceUID)...)
 	return i
 }
 

@@ -142,10 +142,10 @@ func (s *Issuers) candidates(t *scanned) ([]*issuer, bool) {
 	}
 	var named, open []*issuer
 	for _, i := range s.list {
-		switch {
-		case i.Issuer == "":
+		switch i.Issuer {
+		case "":
 			open = append(open, i)
-		case i.Issuer == iss:
+		case iss:
 			named = append(named, i)
 		}
 	}
@@ -158,11 +158,11 @@ func (s *Issuers) candidates(t *scanned) ([]*issuer, bool) {
 // verify judges a token by one issuer's rules. signed says that the signature is its own.
 func (i *issuer) verify(s *scanned, want purpose, now int64) (v token.Verified, epoch uint32, signed bool, why reason.Reason) {
 	set := i.Keys.Set()
-	if set.Empty() {
-		return v, 0, false, reason.KeysUnavailable
-	}
 	signed, known := set.Verify(s.raw, s.alg, s.kid, s.hasKid)
 	if !signed {
+		if !known && set.Empty() {
+			return v, 0, false, reason.KeysUnavailable
+		}
 		if !known {
 			i.Keys.Unknown()
 		}

@@ -58,7 +58,7 @@ var instructions = map[string]bool{
 
 func (s *scanned) readHeader(head map[string]jsontext.Value) bool {
 	for name := range head {
-		lower := strings.ToLower(name)
+		lower := folded(name)
 		read := lower == "alg" || lower == "kid" || lower == "typ"
 		if instructions[lower] || read && name != lower {
 			return false
