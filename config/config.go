@@ -206,14 +206,15 @@ type Policy struct {
 	RequireAllRoles []string // the user must have each of them
 
 	MinDeviceAge time.Duration // since the device was made, 0s to 3650d
-	MaxDeviceAge time.Duration // 0s for no limit, else MinDeviceAge to 3650d
+	MaxDeviceAge time.Duration // 0s for no limit, else over MinDeviceAge, to 3650d
 
 	// AllowedNetworks are those that clients may come from; all when empty. Masked, IPv4-mapped addresses
 	// turned into IPv4.
 	AllowedNetworks []netip.Prefix
 
-	// RequireCountry and DenyCountry are ISO 3166-1 alpha-2 codes in upper case. With a demand an address whose
-	// place is not known is refused. They are looked up in Geo.MMDBFile alone: a check waits for nobody.
+	// RequireCountry and DenyCountry are ISO 3166-1 alpha-2 codes in upper case, none in both. An address whose
+	// place is not known is in neither, so RequireCountry fails closed and DenyCountry open. Places are looked
+	// up in Geo.MMDBFile, which is set then: a check waits for nobody.
 	RequireCountry []string
 	DenyCountry    []string
 

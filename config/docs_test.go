@@ -81,6 +81,35 @@ func TestPageOfIssuers(t *testing.T) {
 	}
 }
 
+// TestPageOfPolicies does the same for the keys of one policy.
+func TestPageOfPolicies(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `policies\\.<name>\\.([a-z_]+)` \\| (none|`[^`]*`) \\| only in the file \\|").
+		FindAllStringSubmatch(string(page), -1)
+	var documented []string
+	for _, row := range rows {
+		path, value := row[1], strings.Trim(row[2], "`")
+		documented = append(documented, path)
+		if value == "none" {
+			continue
+		}
+		got := policies(t, "policies: {staff: {"+path+": "+value+"}}\n")["staff"]
+		if diff := cmp.Diff(config.NewPolicy(), got, comparePrefixes); diff != "" {
+			t.Errorf("%s: the page's default is another (-default +page):\n%s", path, diff)
+		}
+	}
+	if diff := cmp.Diff(config.PolicyPaths(), documented); diff != "" {
+		t.Errorf("keys (-code +page):\n%s", diff)
+	}
+	example := regexp.MustCompile("(?m)^    policies:\n(    .*\n)+").FindString(string(page))
+	if got := mustLoad(t, config.Source{File: write(t, example)}); len(got.Policies) != 3 || len(got.Warnings) > 0 {
+		t.Errorf("the page's example has %d policies and the warnings %q, want 3, default included, and none", len(got.Policies), got.Warnings)
+	}
+}
+
 // nest writes a file that sets one key.
 func nest(path, value string) string {
 	parts := strings.Split(path, ".")

@@ -21,5 +21,17 @@ func IssuerPaths() []string {
 	return paths
 }
 
+// PolicyPaths returns the dotted paths of the keys of one policy, seen from the policy.
+func PolicyPaths() []string {
+	var paths []string
+	for _, k := range policyKeys("", &Policy{}) {
+		paths = append(paths, strings.TrimPrefix(k.path, "."))
+	}
+	return paths
+}
+
+// NewPolicy is newPolicy.
+var NewPolicy = newPolicy
+
 // Variable is variable.
 var Variable = variable

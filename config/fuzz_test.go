@@ -17,10 +17,10 @@ import (
 // FuzzLoad: no file makes Load panic; a refused one has faults of one line with a place inside the
 // file; an accepted one, written out and read again, is the same configuration.
 func FuzzLoad(f *testing.F) {
-	for _, c := range slices.Concat(badFiles, badIssuers) {
+	for _, c := range slices.Concat(badFiles, badPolicies, badIssuers) {
 		f.Add(c.text)
 	}
-	for _, name := range []string{"testdata/defaults.yaml", "testdata/faults.yaml", "testdata/issuers.yaml"} {
+	for _, name := range []string{"testdata/defaults.yaml", "testdata/faults.yaml", "testdata/policies.yaml", "testdata/issuers.yaml"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -59,18 +59,12 @@ func checkFaults(t *testing.T, text string, err error) {
 func spell(c *config.Config) string {
 	var b strings.Builder
 	put := func(path string, value any) { fmt.Fprintf(&b, "%s: %v\n", path, value) }
-	networks := func(list []netip.Prefix) string {
-		words := []string{}
-		for _, p := range list {
-			words = append(words, fmt.Sprintf("%q", p))
-		}
-		return "[" + strings.Join(words, ", ") + "]"
-	}
 	put("store", fmt.Sprintf("{path: %q, encryption_key_file: %q}", c.Store.Path, c.Store.EncryptionKeyFile))
-	put("checks", fmt.Sprintf("{http: {address: %q}, grpc: {address: %q, policy: %q}, allowed_peers: %s}",
-		c.Checks.HTTP.Address, c.Checks.GRPC.Address, c.Checks.GRPC.Policy, networks(c.Checks.AllowedPeers)))
-	put("api", fmt.Sprintf("{address: %q, base_path: %q, sign_in_rate: %s}", c.API.Address, c.API.BasePath, c.API.SignInRate))
-	put("admin", fmt.Sprintf("{socket: %q, address: %q}", c.Admin.Socket, c.Admin.Address))
+	put("checks", fmt.Sprintf("{http: {address: %q, tls: %s}, grpc: {address: %q, tls: %s, policy: %q}, allowed_peers: %s}",
+		c.Checks.HTTP.Address, spellTLS(c.Checks.HTTP.TLS), c.Checks.GRPC.Address, spellTLS(c.Checks.GRPC.TLS), c.Checks.GRPC.Policy, networks(c.Checks.AllowedPeers)))
+	put("api", fmt.Sprintf("{address: %q, tls: {cert_file: %q, key_file: %q}, base_path: %q, sign_in_rate: %s}",
+		c.API.Address, c.API.TLS.CertFile, c.API.TLS.KeyFile, c.API.BasePath, c.API.SignInRate))
+	put("admin", fmt.Sprintf("{socket: %q, address: %q, tls: %s}", c.Admin.Socket, c.Admin.Address, spellTLS(c.Admin.TLS)))
 	put("operations", fmt.Sprintf("{address: %q}", c.Operations.Address))
 	put("trusted_proxies", networks(c.TrustedProxies))
 	put("tokens", fmt.Sprintf("{issuer: %q, audience: %q, access_lifetime: %s, refresh_lifetime: %s, leeway: %s, refresh_rotation: %t, refresh_grace: %s, "+
@@ -95,11 +89,7 @@ func spell(c *config.Config) string {
 		d.IPChange.Action, d.IPChange.Window, networks(d.IPChange.Exempt)))
 	var policies []string
 	for name, p := range c.Policies {
-		demands := ""
-		if len(p.RequireRoles) > 0 {
-			demands = fmt.Sprintf("require_roles: [%s]", strings.Join(quoted(p.RequireRoles), ", "))
-		}
-		policies = append(policies, fmt.Sprintf("%q: {%s}", name, demands))
+		policies = append(policies, fmt.Sprintf("%q: %s", name, spellPolicy(p)))
 	}
 	sort.Strings(policies)
 	put("policies", "{"+strings.Join(policies, ", ")+"}")
@@ -118,6 +108,30 @@ func spell(c *config.Config) string {
 	put("log", fmt.Sprintf("{level: %s, format: %s, allowed_sample: %d}", c.Log.Level, c.Log.Format, c.Log.AllowedSample))
 	put("shutdown_timeout", c.ShutdownTimeout)
 	return b.String()
+}
+
+func networks(list []netip.Prefix) string {
+	words := []string{}
+	for _, p := range list {
+		words = append(words, fmt.Sprintf("%q", p))
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+func spellTLS(t config.TLS) string {
+	return fmt.Sprintf("{cert_file: %q, key_file: %q, client_ca_file: %q}", t.CertFile, t.KeyFile, t.ClientCAFile)
+}
+
+func spellPolicy(p config.Policy) string {
+	roles := ""
+	if len(p.RequireRoles) > 0 {
+		roles = fmt.Sprintf("require_roles: [%s], ", strings.Join(quoted(p.RequireRoles), ", "))
+	}
+	return fmt.Sprintf("{%srequire_all_roles: [%s], min_device_age: %s, max_device_age: %s, allowed_networks: %s, require_country: [%s], "+
+		"deny_country: [%s], anonymous: %s, cors_preflight: %s, authorization: %s, mode: %s}",
+		roles, strings.Join(quoted(p.RequireAllRoles), ", "), p.MinDeviceAge, p.MaxDeviceAge, networks(p.AllowedNetworks),
+		strings.Join(quoted(p.RequireCountry), ", "), strings.Join(quoted(p.DenyCountry), ", "),
+		p.Anonymous, p.CORSPreflight, p.Authorization, p.Mode)
 }
 
 func spellIssuer(i config.Issuer) string {

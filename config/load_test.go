@@ -88,7 +88,10 @@ func TestDefaults(t *testing.T) {
 			DefaultCanUpdateOthers: true, DefaultCanDeleteOthers: true, ReuseKnownDevice: true,
 			IPChange: config.IPChange{Action: "note", Window: time.Minute, Exempt: []netip.Prefix{}},
 		},
-		Policies:        map[string]config.Policy{"default": {}},
+		Policies: map[string]config.Policy{"default": {
+			RequireAllRoles: []string{}, AllowedNetworks: []netip.Prefix{}, RequireCountry: []string{}, DenyCountry: []string{},
+			Anonymous: "deny", CORSPreflight: "deny", Authorization: "keep", Mode: "enforce",
+		}},
 		IdentityHeaders: config.IdentityHeaders{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
 		Issuers:         []config.Issuer{},
 		Activity:        config.Activity{Retention: 2160 * time.Hour, MaxPerUser: 1000, MaxTotal: 1000000},
@@ -119,11 +122,14 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestEveryFieldHasAKey fails for a field of Config, or of an Issuer, that no key sets.
+// TestEveryFieldHasAKey fails for a field of Config, of a Policy or of an Issuer, that no key sets.
 func TestEveryFieldHasAKey(t *testing.T) {
-	// Warnings is no key.
-	if got, want := len(config.Paths()), fields(reflect.TypeFor[config.Config]())-1; got != want {
+	// Warnings is no key, and the API asks nobody for a certificate.
+	if got, want := len(config.Paths()), fields(reflect.TypeFor[config.Config]())-2; got != want {
 		t.Errorf("%d keys for %d fields", got, want)
+	}
+	if got, want := len(config.PolicyPaths()), fields(reflect.TypeFor[config.Policy]()); got != want {
+		t.Errorf("%d keys for %d fields of a policy", got, want)
 	}
 	if got, want := len(config.IssuerPaths()), fields(reflect.TypeFor[config.Issuer]()); got != want {
 		t.Errorf("%d keys for %d fields of an issuer", got, want)
@@ -228,6 +234,7 @@ checks:
   - 10.0.0.1
   - "::1"
   - fe80::/10
+  grpc: {tls: {cert_file: /etc/tls.crt, key_file: tls.key, client_ca_file: ca.crt}}
 store: {encryption_key_file: /etc/devicegate/store.key}
 tokens: {algorithm: RS256, access_lifetime: 24h, refresh_lifetime: 1d12h, leeway: 0, signing_key_file: /etc/devicegate/keys.json, key_rotation: 1d2h}
 passwords: {min_length: 8, argon2id: {memory: 20480KiB}}
@@ -256,6 +263,7 @@ policies:
 	want.Operations.Address = config.Address{Network: "tcp", Addr: ":0"}
 	want.Checks.HTTP.Address = config.Address{Network: "tcp", Addr: "gate.example:9280"}
 	want.Checks.AllowedPeers = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fe80::/10")}
+	want.Checks.GRPC.TLS = config.TLS{CertFile: "/etc/tls.crt", KeyFile: "tls.key", ClientCAFile: "ca.crt"}
 	want.Tokens.AccessLifetime, want.Tokens.RefreshLifetime, want.Tokens.Leeway = 24*time.Hour, 36*time.Hour, 0
 	want.Store.EncryptionKeyFile = "/etc/devicegate/store.key"
 	want.Tokens.Algorithm, want.Tokens.SigningKeyFile, want.Tokens.KeyRotation = "RS256", "/etc/devicegate/keys.json", 26*time.Hour
@@ -263,10 +271,27 @@ policies:
 	want.Devices.MaxDevices, want.Devices.MaxDevicesByRole, want.Devices.MaxLifetime = 3, map[string]int{"staff": 1, "0": 2}, 0
 	want.Devices.OnLimit, want.Devices.AllowDelete, want.Devices.DeleteDelay = "refuse", false, 36*time.Hour
 	want.Devices.IPChange = config.IPChange{Action: "off", Window: 0, Exempt: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10")}}
-	want.Policies = map[string]config.Policy{"default": {}, "open": {}, "staff": {RequireRoles: []string{"staff", "admin"}}}
+	staff := config.NewPolicy()
+	staff.RequireRoles = []string{"staff", "admin"}
+	want.Policies = map[string]config.Policy{"default": config.NewPolicy(), "open": config.NewPolicy(), "staff": staff}
 	want.Warnings = []string{"passwords.min_length is 8; where the password is the only factor, NIST SP 800-63B-4 asks for 15, because shorter ones are guessed from a stolen hash"}
 	if diff := cmp.Diff(want, c, comparePrefixes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestPeersFromEverywhere: every address may ask where each caller has to show a certificate, or where none
+// can come by TCP.
+func TestPeersFromEverywhere(t *testing.T) {
+	const tls = "tls: {cert_file: c, key_file: k, client_ca_file: a}"
+	for _, text := range []string{
+		"http: {" + tls + "}, grpc: {" + tls + "}",
+		"http: {" + tls + "}, grpc: {address: \"\"}",
+		"http: {address: unix:/run/check.sock}, grpc: {" + tls + "}",
+	} {
+		if got := lines(t, config.Source{File: write(t, "checks: {allowed_peers: [0.0.0.0/0, \"::/0\"], "+text+"}\n")}); got != nil {
+			t.Errorf("%s: %q", text, got)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -10,7 +11,16 @@ import (
 
 // newPolicy returns the policy of an empty map.
 func newPolicy() Policy {
-	return Policy{Anonymous: PolicyDeny, CORSPreflight: PolicyDeny, Authorization: PolicyKeep, Mode: PolicyEnforce}
+	return Policy{
+		RequireAllRoles: []string{},
+		AllowedNetworks: []netip.Prefix{},
+		RequireCountry:  []string{},
+		DenyCountry:     []string{},
+		Anonymous:       PolicyDeny,
+		CORSPreflight:   PolicyDeny,
+		Authorization:   PolicyKeep,
+		Mode:            PolicyEnforce,
+	}
 }
 
 // policies is the map of policies. The default policy stays where the file does not name it.
@@ -32,7 +42,7 @@ func policies(path string, to *map[string]Policy) key {
 				continue
 			}
 			policy := newPolicy()
-			w.section(inner, e.value, policyKeys(inner, &policy))
+			w.section(inner, e.value, written(policyKeys(inner, &policy)))
 			w.checkPolicy(inner, policy)
 			(*to)[e.name] = policy
 		}
@@ -55,6 +65,21 @@ func policyKeys(path string, p *Policy) []key {
 		one(path+".authorization", &p.Authorization, oneOf(PolicyKeep, PolicyRemove)),
 		one(path+".mode", &p.Mode, oneOf(PolicyEnforce, PolicyReport)),
 	}
+}
+
+// written makes null a fault of each key. Elsewhere null leaves the default; here that is a demand which
+// everybody meets.
+func written(keys []key) []key {
+	for i, k := range keys {
+		keys[i].decode = func(w *walker, n ast.Node) {
+			if isNull(n) {
+				w.fault(k.path, n, fmt.Errorf("nothing is written here; write a value, or leave the key out"))
+				return
+			}
+			k.decode(w, n)
+		}
+	}
+	return keys
 }
 
 // Bounds of demands. A user has no more roles, so a longer list is a mistake.
@@ -82,7 +107,7 @@ func oneOfRoles(path string, to *[]string) key {
 	decode := k.decode
 	k.decode = func(w *walker, n ast.Node) {
 		decode(w, n)
-		if !isNull(n) && w.sound(path) && len(*to) == 0 {
+		if w.sound(path) && len(*to) == 0 {
 			w.fault(path, n, fmt.Errorf("names no role; leave the key out if every role may pass"))
 		}
 	}
@@ -91,15 +116,14 @@ func oneOfRoles(path string, to *[]string) key {
 
 // checkPolicy holds the demands of one policy to each other.
 func (w *walker) checkPolicy(path string, p Policy) {
-	if p.MaxDeviceAge != 0 && p.MaxDeviceAge < p.MinDeviceAge {
-		w.conflict(fmt.Sprintf("%s.max_device_age is %s, under min_device_age, which is %s; no device could pass",
+	if p.MaxDeviceAge != 0 && p.MaxDeviceAge <= p.MinDeviceAge {
+		w.conflict(fmt.Sprintf("%s.max_device_age is %s, not over min_device_age, which is %s; no device could pass",
 			path, showDuration(p.MaxDeviceAge), showDuration(p.MinDeviceAge)), path+".max_device_age", path+".min_device_age")
 	}
-	for _, c := range p.DenyCountry {
-		for _, r := range p.RequireCountry {
-			if c == r {
-				w.conflict(fmt.Sprintf("%s: %s is in require_country and in deny_country; leave it out of one", path, c), path+".require_country", path+".deny_country")
-			}
+	for _, c := range p.RequireCountry {
+		if slices.Contains(p.DenyCountry, c) {
+			w.conflict(fmt.Sprintf("%s: %s is in require_country and in deny_country; leave it out of one", path, c),
+				path+".require_country", path+".deny_country")
 		}
 	}
 }
@@ -113,23 +137,32 @@ func clientNetwork(text string) (netip.Prefix, error) {
 	return p, err
 }
 
-// country is the rule for a country.
+// country is the rule for a country. UK is the slip that would let pass whom deny_country is to refuse.
 func country(text string) (string, error) {
 	if len(text) != 2 || strings.ContainsFunc(text, func(r rune) bool { return r < 'A' || r > 'Z' }) {
 		return "", fmt.Errorf("%s is not a country; write its ISO 3166-1 code of two capital letters, such as AT", quote(text))
+	}
+	if text == "UK" {
+		return "", fmt.Errorf("no address is in UK; the ISO 3166-1 code of the United Kingdom is GB")
 	}
 	return text, nil
 }
 
 // checkCountries demands a file to look countries up in: without it every place is unknown.
 func (l *loader) checkCountries() {
+	if l.config.Geo.MMDBFile != "" {
+		return
+	}
 	for _, name := range sortedKeys(l.config.Policies) {
 		p := l.config.Policies[name]
-		for key, countries := range map[string][]string{"require_country": p.RequireCountry, "deny_country": p.DenyCountry} {
-			if path := "policies." + name + "." + key; len(countries) > 0 && l.config.Geo.MMDBFile == "" {
-				l.conflict(path+" needs geo.mmdb_file, where the place of an address is looked up; a provider (geo.http_url) is too slow for a check", path, "geo.mmdb_file")
+		need := func(key string, countries []string) {
+			if path := "policies." + name + "." + key; len(countries) > 0 {
+				l.conflict(path+" needs geo.mmdb_file, where the place of an address is looked up; a provider (geo.http_url) is too slow for a check",
+					path, "geo.mmdb_file")
 			}
 		}
+		need("require_country", p.RequireCountry)
+		need("deny_country", p.DenyCountry)
 	}
 }
 
