@@ -28,6 +28,10 @@ func adminCalls(id, uid string) (all []call) {
 			c.body = `{"older_than_seconds":0}`
 		case name == "POST /admin/users":
 			c.body = `{"name":"mallory"}`
+		case method == "PUT":
+			c.body = `{"issuer":"django","user_id":"7"}`
+		case name == "POST /admin/devices":
+			c.body = `{"issuer":"django","user_id":"7","device":"x"}`
 		case method == "PATCH", strings.HasSuffix(path, "/rotate"):
 			c.body = `{}`
 		}

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"devicegate/config"
 	"devicegate/db"
+	"devicegate/token/foreign"
 )
 
 // cast is a user with three devices and an admin, in whose roles the examples of the page are played.
@@ -29,10 +31,12 @@ type cast struct {
 	callerID            string
 	reset               string
 	address             string // of nobody else
+	detail              string // of the error that is to be produced
+	fresh               string // a device that nobody knows
 }
 
 func newCast(g *gate, p part, n int) *cast {
-	c := &cast{gate: g, op: p.id, remote: p.entrance == overAddress, name: fmt.Sprint("user ", n), address: fmt.Sprintf("203.0.%d.%d", 113+n/256, n%256)}
+	c := &cast{gate: g, op: p.id, remote: p.entrance == overAddress, name: fmt.Sprint("user ", n), address: fmt.Sprintf("203.0.%d.%d", 113+n/256, n%256), fresh: uuid.NewString()}
 	c.id = g.addUser(c.name)
 	c.older, c.own, c.younger = g.signIn(c.name), g.signIn(c.name), g.signIn(c.name)
 	c.caller, c.callerID = c.own, c.id
@@ -63,6 +67,9 @@ func (c *cast) call(p part, example any) call {
 	if p.guarded || c.remote {
 		made.token = c.caller.Access
 	}
+	if c.op == "registerDevice" {
+		made.path = "/admin/devices/" + c.fresh
+	}
 	if members, ok := example.(map[string]any); ok {
 		made.body = c.with(members)
 	}
@@ -85,6 +92,12 @@ func (c *cast) with(example map[string]any) string {
 	if c.op == "createUser" {
 		members["name"] = c.name + " the second"
 	}
+	if members["user_id"] != nil {
+		members["user_id"] = c.id // of the issuer as well
+	}
+	if members["device"] != nil {
+		members["device"] = c.fresh
+	}
 	b, _ := json.Marshal(members) // as it was read
 	return string(b)
 }
@@ -93,15 +106,17 @@ func (c *cast) with(example map[string]any) string {
 var inError = map[string]string{
 	"signIn": "new_device", "verifyToken": "refresh", "updateDevice": "rights", "updateUser": "password",
 	"createUser": "own_password", "sweepDevices": "count", "updateUserDevice": "rights", "rotateKeys": "stolen_key",
+	"registerDevice": "django", "registerDeviceByClaim": "sid",
 }
 
 // gates are the services that the examples need, by what is configured. All but one stand still, for the
 // sentences that name seconds.
 func gates(t *testing.T) map[string]*gate {
 	all := map[string]*gate{
-		"": start(t, func(c *config.Config) {
+		"": start(t, withIssuers(t), func(c *config.Config) {
 			c.Devices.MaxDevicesByRole, c.Devices.OnLimit = map[string]int{"one": 1}, config.RefuseSignIn
 		}),
+		"few devices":  start(t, withIssuers(t), func(c *config.Config) { c.Devices.HardLimit = 3 }),
 		"switches off": start(t, func(c *config.Config) { c.Devices.AllowDelete, c.Devices.AllowUpdate = false, false }),
 		"delays": start(t, func(c *config.Config) {
 			c.Devices.DeleteDelay, c.Devices.UpdateDelay = 24*time.Hour, 24*time.Hour
@@ -157,9 +172,15 @@ func (p part) produced(example any, code string) bool {
 		return false // they are in memory
 	}
 	status := fmt.Sprint(example.(map[string]any)["status"])
-	lastAdmin := code == "conflict" && p.id != "createUser" && p.id != "rotateKeys"
+	lastAdmin := code == "conflict" && p.id != "createUser" && p.id != "rotateKeys" && !p.registers()
+	if code == "max_devices" && p.registers() {
+		return true
+	}
 	return p.entrance != overSocket || status != "401" && status != "403" && !lastAdmin && (code != "starting" || p.id == "findDevice")
 }
+
+// registers says whether it lets in a device of another issuer.
+func (p part) registers() bool { return p.id == "registerDevice" || p.id == "registerDeviceByClaim" }
 
 // TestExamples sends every request of the page, and produces every error that the page names, and holds
 // the answers against the page's own. Calls of the administration are played over the socket and over the
@@ -202,7 +223,11 @@ func TestExamples(t *testing.T) {
 				if part.id == "rotateKeys" && code == "conflict" {
 					which = "keys in a file"
 				}
+				if code == "max_devices" && part.registers() {
+					which = "few devices"
+				}
 				c := newCast(gates[which], part, n)
+				c.detail = c.page.member(example, "detail").(string)
 				c.compareError(example, produce(c, c.call(part, requests[inError[part.id]])))
 			}
 		}
@@ -291,7 +316,16 @@ var producers = map[string]func(*cast, call) answer{
 	},
 	"inactive_account": func(c *cast, in call) answer { c.setUser(`{"disabled":true}`); return c.do(in) },
 
-	"max_devices": func(c *cast, in call) answer { c.setUser(`{"roles":["one"]}`); return c.do(in) },
+	"max_devices": func(c *cast, in call) answer {
+		if which := c.registering(in); which != nil {
+			for range 3 {
+				c.want(200, which())
+			}
+			return c.do(in)
+		}
+		c.setUser(`{"roles":["one"]}`)
+		return c.do(in)
+	},
 	"device_self_modification": func(c *cast, in call) answer {
 		in.path = "/trusted-devices/" + c.own.UID
 		return c.do(in)
@@ -316,12 +350,18 @@ var producers = map[string]func(*cast, call) answer{
 		if c.op == "listActivity" {
 			in.path += "?user=nobody"
 		}
+		if c.op == "registerDevice" {
+			in.path = "/admin/devices/x"
+		}
 		in.path = strings.NewReplacer(c.younger.UID, nowhere, c.id, nowhere, "lockouts/"+c.lockout, "lockouts/"+nowhere).Replace(in.path)
 		return c.do(in)
 	},
 	"conflict": func(c *cast, in call) answer {
 		if c.op == "rotateKeys" {
 			return c.do(in)
+		}
+		if c.registering(in) != nil {
+			return c.contested(in)
 		}
 		if c.op == "createUser" {
 			c.want(201, in)
@@ -381,6 +421,7 @@ func (c *cast) spoiled(in call) call {
 		"changePassword": object("current_password", "not the password", "new_password", secret2),
 		"resetPassword":  object("new_password", secret2), "updateDevice": object("name", strings.Repeat("x", 256)),
 		"createUser": "{}", "updateUser": `{"disabled":1}`, "sweepDevices": `{"older_than_seconds":3153600001}`,
+		"registerDevice": object("issuer", "nobody", "user_id", "7"), "registerDeviceByClaim": object("issuer", "nobody", "user_id", "7", "device", "x"),
 		"updateUserDevice": `{"can_update_other_devices":1}`, "rotateKeys": `{"retire_now":1}`,
 	}
 	switch known := body[c.op]; {
@@ -392,6 +433,24 @@ func (c *cast) spoiled(in call) call {
 		in.body = "[]"
 	}
 	return in
+}
+
+// contested makes a registration conflict as the detail says.
+func (c *cast) contested(in call) answer {
+	c.t.Helper()
+	sent := decoded[map[string]any](answer{body: []byte(in.body)})
+	issuer, owner := sent["issuer"].(string), foreign.Owner(sent["issuer"].(string), c.id)
+	switch {
+	case strings.Contains(c.detail, "another user"):
+		made := call{method: "PUT", path: "/admin/devices/" + c.fresh, body: object("issuer", issuer, "user_id", "another")}
+		c.want(200, made)
+	case strings.Contains(c.detail, "local user"):
+		c.addUser(owner)
+	default:
+		c.want(200, in)
+		c.want(204, endingOf(foreign.UserID(owner).String(), c.fresh))
+	}
+	return c.do(in)
 }
 
 func (c *cast) setUser(change string) {

@@ -76,7 +76,7 @@ func TestAnswerThatWasLost(t *testing.T) {
 }
 
 func TestStoreCannotBeRead(t *testing.T) {
-	g := start(t)
+	g := start(t, withIssuers(t))
 	id := g.addUser("alice")
 	g.addAdmin("admin")
 	own, boss := g.signIn("alice"), g.signIn("admin")

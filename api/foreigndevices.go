@@ -28,10 +28,23 @@ func (f *ForeignUserID) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// accountID reads the id of an account from a path. A user of another issuer whom a check has just let pass is stored
+// first: an admin who ends him now must not be told that he is not there.
+func (s *server) accountID(ctx context.Context, c echo.Context) (uuid.UUID, error) {
+	id, err := uidOf(c.Param("id"))
+	if err != nil {
+		return uuid.UUID{}, err
+	}
+	return id, s.Login.Devices.Settle(ctx, id)
+}
+
 func (s *server) registerDevice(ctx context.Context, c echo.Context, by admin) error {
 	uid, err := uidOf(c.Param("device_uid"))
 	if err != nil {
 		return err
+	}
+	if uid == uuid.Nil {
+		return errNotFound // nobody's: no token can name it
 	}
 	body, err := decode[ForeignDevice](c)
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *server) resetPassword(c echo.Context) error {
 
 // startReset makes a reset token for an admin to hand on.
 func (s *server) startReset(ctx context.Context, c echo.Context, by admin) error {
-	id, err := uidOf(c.Param("id"))
+	id, err := s.accountID(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"devicegate/api"
 	"devicegate/config"
 )
@@ -14,7 +16,7 @@ import (
 // TestEveryOperation goes the way of a client once through all of them, under each spelling of the paths.
 func TestEveryOperation(t *testing.T) {
 	for _, base := range []string{"", "/gate"} {
-		g := start(t, func(c *config.Config) { c.API.BasePath = base })
+		g := start(t, withIssuers(t), func(c *config.Config) { c.API.BasePath = base })
 		for _, slash := range []string{"", "/"} {
 			name := "alice" + strings.Repeat("2", len(slash))
 			at := func(c call) call { c.path += slash; return c }
@@ -74,6 +76,8 @@ func (g *gate) administrate(id, name, slash, token string) {
 		{200, "GET", "/admin/users", ""}, {200, "GET", user, ""}, {200, "PATCH", user, `{}`}, {200, "POST", user + "/password-reset", ""},
 		{204, "DELETE", "/admin/users/" + made.ID, ""},
 		{200, "GET", "/admin/devices", ""}, {200, "GET", "/admin/devices/" + d.UID, ""}, {200, "GET", user + "/devices", ""},
+		{200, "PUT", "/admin/devices/" + uuid.NewString(), object("issuer", "django", "user_id", "7")},
+		{200, "POST", "/admin/devices", object("issuer", "keycloak", "user_id", "7", "device", uuid.NewString())},
 		{200, "PATCH", user + "/devices/" + d.UID, `{"name":"x"}`}, {204, "DELETE", user + "/devices/" + d.UID, ""},
 		{200, "DELETE", user + "/devices", ""}, {200, "POST", "/admin/devices/sweep", `{"older_than_seconds":3600}`},
 		{200, "GET", "/admin/login-activity", ""}, {200, "GET", "/admin/lockouts", ""}, {204, "DELETE", "/admin/lockouts/" + lockout, ""},
@@ -156,7 +160,7 @@ func TestMethods(t *testing.T) {
 		"/api/password": {"POST"}, "/api/password/reset/": {"POST"},
 		"/login-activity/": {"GET"}, "/admin/users": {"GET", "POST"}, "/admin/users/x/": {"DELETE", "GET", "PATCH"},
 		"/admin/users/x/password-reset": {"POST"}, "/admin/users/x/devices": {"DELETE", "GET"}, "/admin/users/x/devices/y": {"DELETE", "PATCH"},
-		"/admin/devices": {"GET"}, "/admin/devices/sweep": {"POST"}, "/admin/devices/sweep/": {"POST"}, "/admin/devices/x": {"GET"},
+		"/admin/devices": {"GET", "POST"}, "/admin/devices/sweep": {"POST"}, "/admin/devices/sweep/": {"POST"}, "/admin/devices/x": {"GET", "PUT"},
 		"/admin/login-activity": {"GET"}, "/admin/lockouts/": {"GET"}, "/admin/lockouts/x": {"DELETE"},
 	} {
 		g.answersOnly(allowed, path, false)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"time"
 	"unicode"
@@ -55,13 +56,19 @@ func (s *server) verifyToken(c echo.Context) error {
 	}
 	if login.IsRefreshToken(body.Token) {
 		err = s.Login.VerifyRefresh(c.Request().Context(), body.Token)
-	} else {
-		err = s.verifyAccess(body.Token)
+	} else if err = s.verifyAccess(body.Token); isWrongType(err) {
+		err = s.Login.VerifyForeign(c.Request().Context(), body.Token)
 	}
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, Empty{})
+}
+
+// isWrongType reports whether a token is good but no access token: it may be a refresh token of another issuer.
+func isWrongType(err error) bool {
+	var refusal *login.RefusedError
+	return errors.As(err, &refusal) && refusal.Reason == reason.TokenWrongType
 }
 
 func (s *server) verifyAccess(raw string) error {

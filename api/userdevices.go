@@ -16,7 +16,7 @@ import (
 
 // userOfPath returns the user whom the path names.
 func (s *server) userOfPath(ctx context.Context, c echo.Context) (login.User, error) {
-	id, err := uidOf(c.Param("id"))
+	id, err := s.accountID(ctx, c)
 	if err != nil {
 		return login.User{}, err
 	}

@@ -111,6 +111,9 @@ func (s *server) listUsers(ctx context.Context, c echo.Context, _ admin) error {
 // listNamed answers with the one account that any spelling of name means, or none.
 func (s *server) listNamed(ctx context.Context, c echo.Context, name string) error {
 	page := UserPage{Results: []User{}}
+	if err := s.Login.Devices.StoreArrivals(ctx); err != nil {
+		return err // nobody knows who may be among them
+	}
 	u, err := s.Login.Users.ByName(ctx, name)
 	switch {
 	case err == nil:
@@ -133,7 +136,7 @@ func pageLimit(query url.Values) (int, error) {
 }
 
 func (s *server) getUser(ctx context.Context, c echo.Context, _ admin) error {
-	id, err := uidOf(c.Param("id"))
+	id, err := s.accountID(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -145,7 +148,7 @@ func (s *server) getUser(ctx context.Context, c echo.Context, _ admin) error {
 }
 
 func (s *server) updateUser(ctx context.Context, c echo.Context, by admin) error {
-	id, err := uidOf(c.Param("id"))
+	id, err := s.accountID(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -170,7 +173,7 @@ func (s *server) updateUser(ctx context.Context, c echo.Context, by admin) error
 }
 
 func (s *server) deleteUser(ctx context.Context, c echo.Context, by admin) error {
-	id, err := uidOf(c.Param("id"))
+	id, err := s.accountID(ctx, c)
 	if err != nil {
 		return err
 	}

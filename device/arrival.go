@@ -1,11 +1,13 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +23,8 @@ type arrival struct {
 	issuer, owner  string
 	from           netip.Addr
 	at             time.Time
+	generation     uint32 // the user's at that time: it ends with what he has by then
+	order          uint64 // of registration
 }
 
 // FirstSight is the reason of the event of a device that was registered by its token.
@@ -50,7 +54,7 @@ func (x *Index) register(use Use) {
 	}
 	u, known := x.users[use.User]
 	if !known {
-		u = userSlot{generation: 1, name: x.names.add(use.Foreign.Owner), roles: x.roles.intern(nil)}
+		u = userSlot{generation: 1, arriving: true, name: x.names.add(use.Foreign.Owner), roles: x.roles.intern(nil)}
 		x.users[use.User] = u
 		x.name(use.Foreign.Owner, use.User)
 	}
@@ -67,8 +71,10 @@ func (x *Index) register(use Use) {
 	x.devices[use.Device] = at
 	x.slots[at] = deviceSlot{uid: use.Device, deviceRow: row}
 	x.list(use.Device, row)
+	x.seen++
 	x.pending[use.Device] = arrival{
-		user: use.User, uid: use.Device, out: out, issuer: use.Foreign.Issuer, owner: use.Foreign.Owner, from: use.From, at: use.At,
+		user: use.User, uid: use.Device, out: out, issuer: use.Foreign.Issuer, owner: use.Foreign.Owner,
+		from: use.From, at: use.At, generation: u.generation, order: x.seen,
 	}
 	select {
 	case x.arrived <- struct{}{}:
@@ -98,35 +104,45 @@ func (x *Index) arrivals(user uuid.UUID) []arrival {
 			waiting = append(waiting, a)
 		}
 	}
-	slices.SortFunc(waiting, func(a, b arrival) int { return a.at.Compare(b.at) }) // the older is older in the store as well
+	slices.SortFunc(waiting, func(a, b arrival) int { return cmp.Compare(a.order, b.order) }) // the older is older in the store as well
 	return waiting
 }
 
 // StoreArrivals stores the devices that checks have registered. What could not be stored passes further
 // checks, and is tried again at the next call; after a restart it would be registered anew.
 func (r *Registry) StoreArrivals(ctx context.Context) error {
-	users := map[uuid.UUID][]arrival{}
+	users := map[uuid.UUID]bool{}
 	for _, a := range r.Index.arrivals(uuid.Nil) {
-		users[a.user] = append(users[a.user], a)
+		users[a.user] = true
 	}
 	var g errgroup.Group
 	g.SetLimit(flushers)
-	for _, waiting := range users {
-		g.Go(func() error { return r.storeAll(ctx, waiting) })
+	for user := range users {
+		g.Go(func() error { return r.settle(ctx, user) })
 	}
 	return g.Wait()
 }
 
+// storingOf returns the lock under which devices of a foreign user are stored. Only under it he gets an account, so
+// whoever holds it and finds none knows that none comes and goes meanwhile.
+func (x *Index) storingOf(user uuid.UUID) *sync.Mutex { return &x.storing[user[0]&15] }
+
+// Settle stores what waits of one user, so that whoever reads his account in the store finds it. What cannot be
+// stored for good is turned away, which is no error. Errors: the store's.
+func (r *Registry) Settle(ctx context.Context, user uuid.UUID) error { return r.settle(ctx, user) }
+
 // settle stores what waits of one user, so that whoever reads his devices in the store finds all of them.
 func (r *Registry) settle(ctx context.Context, user uuid.UUID) error {
-	return r.storeAll(ctx, r.Index.arrivals(user))
-}
-
-func (r *Registry) storeAll(ctx context.Context, waiting []arrival) error {
-	for _, a := range waiting {
+	if len(r.Index.arrivals(user)) == 0 {
+		return nil // as nearly always
+	}
+	storing := r.Index.storingOf(user)
+	storing.Lock()
+	defer storing.Unlock()
+	for _, a := range r.Index.arrivals(user) { // what still waits now
 		_, err := retry(func() (struct{}, error) { return struct{}{}, r.storeArrival(ctx, a) })
 		switch {
-		case errors.Is(err, ErrNameTaken), errors.Is(err, ErrNotFound):
+		case errors.Is(err, ErrNameTaken), errors.Is(err, ErrOfAnother), errors.Is(err, ErrNotFound):
 			r.Index.turnAway(a)
 		case err != nil:
 			return fmt.Errorf("storing a registered device: %w", err)
@@ -139,8 +155,11 @@ func (r *Registry) storeAll(ctx context.Context, waiting []arrival) error {
 
 // storeArrival is one attempt to store a device. That it is there already is no error.
 func (r *Registry) storeArrival(ctx context.Context, a arrival) error {
-	_, err := r.Store.Get(ctx, deviceRowKey(a.uid))
-	if err == nil || !errors.Is(err, db.ErrNotFound) {
+	e, err := r.Store.Get(ctx, deviceRowKey(a.uid))
+	if err == nil {
+		return r.storedBefore(ctx, a, e)
+	}
+	if !errors.Is(err, db.ErrNotFound) {
 		return err
 	}
 	by := activity.By{Actor: activity.ByService, IP: a.from}
@@ -150,32 +169,87 @@ func (r *Registry) storeArrival(ctx context.Context, a arrival) error {
 	if err != nil {
 		return err
 	}
+	s, err := r.list(ctx, a.user)
+	if err != nil {
+		return err
+	}
 	_, err = r.addForeign(ctx, newForeign{
 		user: a.user, uid: a.uid, issuer: a.issuer, owner: a.owner, at: a.at, ip: a.from,
-	}, txn, append(events, event)...)
+	}, s, txn, append(events, event)...)
+	if errors.Is(err, ErrEndedForGood) {
+		return r.storeMark(ctx, a, event)
+	}
+	return err
+}
+
+// storedBefore is storeArrival for a device that the store has by now: an admin registered it, or an answer of the
+// store was lost. What gave way to it in the index goes in the store as well.
+func (r *Registry) storedBefore(ctx context.Context, a arrival, e db.Entry) error {
+	row, err := decodeDeviceRow(e.Value)
+	if err != nil {
+		return err
+	}
+	if row.user != a.user {
+		return ErrOfAnother
+	}
+	txn, events, err := r.giveWay(ctx, a)
+	if err != nil || len(txn.Writes) == 0 {
+		return err
+	}
+	_, err = r.Activity.Commit(ctx, txn, events...)
+	return err
+}
+
+// storeMark stores that a device came and ended with everything of its user before it was stored: it has passed
+// a check, and must not pass another one, however late the batch.
+func (r *Registry) storeMark(ctx context.Context, a arrival, seen activity.Event) error {
+	why := r.Index.endOfUser(a.user)
+	row := deviceRow{
+		user: a.user, generation: a.generation, created: a.at.UnixMilli(), tokens: 1, foreign: true,
+		ended: why, until: r.Now().Add(r.Index.keepOf(true)).UnixMilli(),
+	}
+	// What gave way to it has ended with the user as well, and is not to be forgotten either.
+	txn, out, err := r.outgoing(ctx, a)
+	if err != nil {
+		return err
+	}
+	if len(txn.Writes) > 0 {
+		txn.Writes[0] = r.markFor(txn.Writes[0].Key, out)
+	}
+	txn.If = append(txn.If, db.Absent(deviceRowKey(a.uid)))
+	txn.Writes = append(txn.Writes, db.Put(deviceRowKey(a.uid), row.encode()))
+	_, err = r.Activity.Commit(ctx, txn, seen, ofService(why).Event(a.user, a.uid))
 	return err
 }
 
 // giveWay returns the writes that remove the device which gives way, without a mark: it was idle, and may come
 // back when there is room. One that was ended meanwhile keeps its mark.
 func (r *Registry) giveWay(ctx context.Context, a arrival) (txn db.Txn, events []activity.Event, err error) {
+	if txn, _, err = r.outgoing(ctx, a); err != nil || len(txn.Writes) == 0 {
+		return txn, nil, err
+	}
+	return txn, []activity.Event{ofService(Replaced).Event(a.user, a.out)}, nil
+}
+
+// outgoing returns the row of the device that gives way and the writes that remove it, the row first; no writes
+// where there is none to remove.
+func (r *Registry) outgoing(ctx context.Context, a arrival) (txn db.Txn, row deviceRow, err error) {
 	if a.out == uuid.Nil {
-		return txn, nil, nil
+		return txn, row, nil
 	}
 	e, err := r.Store.Get(ctx, deviceRowKey(a.out))
 	if errors.Is(err, db.ErrNotFound) {
-		return txn, nil, nil
+		return txn, row, nil
 	}
 	if err != nil {
-		return txn, nil, err
+		return txn, row, err
 	}
-	row, err := decodeDeviceRow(e.Value)
-	if err != nil || row.ended != 0 {
-		return txn, nil, err
+	if row, err = decodeDeviceRow(e.Value); err != nil || row.ended != 0 {
+		return txn, row, err
 	}
 	txn.If = []db.Condition{db.Unchanged(e)}
 	txn.Writes = []db.Write{db.Delete(e.Key), db.Delete(deviceKey(a.user, a.out)), db.Delete(sightingKey(a.out))}
-	return txn, []activity.Event{ofService(Replaced).Event(a.user, a.out)}, nil
+	return txn, row, nil
 }
 
 // newForeign is a foreign device about to be stored.
@@ -186,18 +260,30 @@ type newForeign struct {
 	ip                  netip.Addr
 }
 
-// addForeign stores a device that the store does not know, and the account of its user where he has none.
-func (r *Registry) addForeign(ctx context.Context, n newForeign, guard db.Txn, events ...activity.Event) (Record, error) {
+// addForeign stores a device that the store does not know, and the account of its user where he has none. s is read
+// before, and the lock of storingOf is held. Errors: ErrEndedForGood where the device, or others of a user who was
+// removed, ended with him and are not marked yet; as Accounts.Foreign; and the store's.
+func (r *Registry) addForeign(ctx context.Context, n newForeign, s set, guard db.Txn, events ...activity.Event) (Record, error) {
 	if r.Accounts == nil {
 		return Record{}, ErrNotFound
 	}
-	s, err := r.list(ctx, n.user)
+	account, generation, more, unfit := r.Accounts.Foreign(ctx, n.user, n.issuer, n.owner)
+	if unfit != nil && !errors.Is(unfit, ErrNameTaken) && !errors.Is(unfit, ErrNotFound) {
+		return Record{}, unfit
+	}
+	// The index must know what the account has just told: that the user was removed or that everything of his ended.
+	_, at, err := r.Store.Range(ctx, deviceRowKey(n.uid), deviceRowKey(n.uid)+"\x00", 1)
 	if err != nil {
 		return Record{}, err
 	}
-	account, generation, more, err := r.Accounts.Foreign(ctx, n.user, n.issuer, n.owner)
-	if err != nil {
+	if err := r.Index.reach(ctx, at); err != nil {
 		return Record{}, err
+	}
+	if r.Index.endedUnmarked(n.user, n.uid) {
+		return Record{}, ErrEndedForGood
+	}
+	if unfit != nil {
+		return Record{}, unfit
 	}
 	rec := r.foreignRecord(n, s.ordinal, generation)
 	guard.If = append(append(guard.If, account.If...), db.Absent(deviceRowKey(n.uid)))
@@ -205,6 +291,19 @@ func (r *Registry) addForeign(ctx context.Context, n newForeign, guard db.Txn, e
 	txn := s.txn(s.ordinal+1, guard, db.Put(deviceKey(n.user, n.uid), rec.encode()), db.Put(deviceRowKey(n.uid), rec.row().encode()))
 	_, err = r.Activity.Commit(ctx, txn, append(more, events...)...)
 	return rec, err
+}
+
+// endedUnmarked reports whether a device that the store does not know has ended with everything of its user, or
+// whether devices of a user who was removed wait for their marks: with a new account they would come back.
+func (x *Index) endedUnmarked(user, device uuid.UUID) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	u, known := x.users[user]
+	if !known {
+		return len(x.foreign[user]) > 0
+	}
+	at, there := x.devices[device]
+	return there && x.slots[at].user == user && (x.slots[at].ended != 0 || x.slots[at].generation < u.generation)
 }
 
 func (r *Registry) foreignRecord(n newForeign, ordinal uint64, generation uint32) Record {
@@ -227,15 +326,20 @@ func (x *Index) settled(a arrival) {
 	delete(x.pending, a.uid)
 }
 
-// turnAway takes a device out again that cannot be stored for good.
+// turnAway takes a device out again that cannot be stored for good, and its user where he is not stored either.
 func (x *Index) turnAway(a arrival) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.pending, a.uid)
-	if at, known := x.devices[a.uid]; known && x.slots[at].ordinal == 0 { // the store gives every device an ordinal
+	at, known := x.devices[a.uid]
+	if known && x.slots[at].user == a.user && x.slots[at].ordinal == 0 { // the store gives every device an ordinal
 		x.strike(a.user, a.uid)
 		delete(x.devices, a.uid)
 		x.slots[at] = deviceSlot{}
 		x.free = append(x.free, at)
+	}
+	if u := x.users[a.user]; u.arriving && len(x.foreign[a.user]) == 0 {
+		x.unname(u, a.user)
+		delete(x.users, a.user)
 	}
 }

@@ -23,18 +23,18 @@ type DeviceRow struct {
 	Ended          EndReason
 	Created, Until int64
 	Tokens         uint32
-	Foreign        bool
+	Foreign, Moved bool
 }
 
 // EncodeDeviceRow returns the stored form.
 func EncodeDeviceRow(r DeviceRow) []byte {
-	return deviceRow{r.User, r.Generation, r.Ordinal, r.Ended, r.Created, r.Until, r.Tokens, r.Foreign}.encode()
+	return deviceRow{r.User, r.Generation, r.Ordinal, r.Ended, r.Created, r.Until, r.Tokens, r.Foreign, r.Moved}.encode()
 }
 
 // DecodeDeviceRow is the parser of stored rows.
 func DecodeDeviceRow(b []byte) (DeviceRow, error) {
 	r, err := decodeDeviceRow(b)
-	return DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until, r.tokens, r.foreign}, err
+	return DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until, r.tokens, r.foreign, r.moved}, err
 }
 
 // DecodeUserRow is the parser of stored rows.
@@ -69,7 +69,7 @@ func (x *Index) Known() Known {
 	k := Known{map[uuid.UUID]DeviceRow{}, map[uuid.UUID]UserRow{}}
 	for uid, at := range x.devices {
 		r := x.slots[at].deviceRow
-		k.Devices[uid] = DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until, r.tokens, r.foreign}
+		k.Devices[uid] = DeviceRow{r.user, r.generation, r.ordinal, r.ended, r.created, r.until, r.tokens, r.foreign, r.moved}
 	}
 	for id, u := range x.users {
 		k.Users[id] = UserRow{

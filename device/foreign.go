@@ -67,8 +67,11 @@ func (x *Index) keepOf(foreign bool) time.Duration {
 	return x.keep
 }
 
-// mark reports whether the row keeps a foreign device from ever coming back. One whose time ran out may.
-func (r *deviceRow) mark() bool { return r.foreign && r.ended != 0 && r.ended != Expired }
+// mark reports whether the row keeps a foreign device from ever coming back. One whose time ran out may, unless its
+// refresh token was exchanged: that is done once.
+func (r *deviceRow) mark() bool {
+	return r.foreign && r.ended != 0 && (r.ended != Expired || r.moved)
+}
 
 // subjectOf returns who stands behind a foreign token.
 func subjectOf(use Use, since time.Time) Subject {
@@ -182,7 +185,7 @@ func (x *Index) makeRoom(use Use) (out uuid.UUID, ok bool) {
 		}
 		live++
 		_, waits := x.pending[uid]
-		if at := x.usedAt(d); !waits && at.Before(oldest) {
+		if at := x.usedAt(d); !waits && !d.moved && at.Before(oldest) {
 			out, oldest = uid, at
 		}
 	}

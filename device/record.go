@@ -63,7 +63,7 @@ type Refresh struct {
 func (r Record) row() deviceRow {
 	return deviceRow{
 		user: r.User, generation: r.Generation, ordinal: r.Ordinal,
-		created: r.CreatedAt.UnixMilli(), until: r.ExpiresAt.UnixMilli(), tokens: r.Tokens, foreign: r.Issuer != "",
+		created: r.CreatedAt.UnixMilli(), until: r.ExpiresAt.UnixMilli(), tokens: r.Tokens, foreign: r.Issuer != "", moved: r.Exchanged != nil,
 	}
 }
 

@@ -33,12 +33,12 @@ type Registration struct {
 // gets the name, if there is one. Errors: ErrEndedForGood, ErrOfAnother, ErrNameTaken, ErrMaxDevices, ErrNotFound
 // where the user is disabled, and the store's.
 func (r *Registry) Register(ctx context.Context, n Registration, by activity.By) (Record, error) {
-	if err := r.bury(ctx, n.User); err != nil {
-		return Record{}, err
-	}
 	return retry(func() (Record, error) {
 		s, err := r.load(ctx, n.User)
 		if err != nil {
+			return Record{}, err
+		}
+		if err := r.Bury(ctx, n.User); err != nil {
 			return Record{}, err
 		}
 		event := by.Event(activity.Admin, DeviceRegistered)
@@ -52,10 +52,22 @@ func (r *Registry) Register(ctx context.Context, n Registration, by activity.By)
 		case len(s.live) >= n.Limit:
 			return Record{}, ErrMaxDevices
 		}
-		return r.addForeign(ctx, newForeign{
-			user: n.User, uid: n.Device, issuer: n.Issuer, owner: n.Owner, name: n.Name, at: r.Now(),
-		}, db.Txn{}, event)
+		return r.letIn(ctx, n, s, event)
 	})
+}
+
+// letIn is one attempt to store a device that the store does not know.
+func (r *Registry) letIn(ctx context.Context, n Registration, s set, event activity.Event) (Record, error) {
+	storing := r.Index.storingOf(n.User)
+	storing.Lock()
+	defer storing.Unlock()
+	rec, err := r.addForeign(ctx, newForeign{
+		user: n.User, uid: n.Device, issuer: n.Issuer, owner: n.Owner, name: n.Name, at: r.Now(),
+	}, s, db.Txn{}, event)
+	if errors.Is(err, ErrEndedForGood) {
+		return Record{}, db.ErrConflict // since a moment ago: the next attempt marks it, and tells
+	}
+	return rec, err
 }
 
 // registered answers for a device that the store knows.
@@ -82,8 +94,9 @@ func (r *Registry) registered(ctx context.Context, n Registration, e db.Entry, e
 	return r.Override(ctx, n.User, n.Device, Change{Name: &n.Name}, event)
 }
 
-// bury leaves a mark for each device of a user who was removed, before he can have an account again.
-func (r *Registry) bury(ctx context.Context, user uuid.UUID) error {
+// Bury leaves a mark for each foreign device of a user who was removed: only then he can have an account again. The
+// sweep does it as well. Errors: the store's.
+func (r *Registry) Bury(ctx context.Context, user uuid.UUID) error {
 	for _, uid := range r.Index.orphans(user) {
 		if _, err := r.forget(ctx, uid); err != nil {
 			return err

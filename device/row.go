@@ -33,6 +33,7 @@ type deviceRow struct {
 	until      int64     // Unix milliseconds: expiry while it lives, afterwards when the row may go
 	tokens     uint32    // generation of the tokens that count; those of another have ended
 	foreign    bool      // another issuer names it: its end is remembered for good
+	moved      bool      // its refresh token was exchanged for ours: when its time runs out, that is its end as well
 }
 
 // UserRow is one user as the index knows him. The name is the stored one; Roles are in their stored
@@ -53,7 +54,7 @@ func UserRowKey(user uuid.UUID) string { return userRows + string(user[:]) }
 
 func (r deviceRow) encode() []byte {
 	b := make([]byte, 0, deviceRowSize)
-	b = append(b, rowVersion, byte(r.ended), flag(r.foreign), 0)
+	b = append(b, rowVersion, byte(r.ended), flag(r.foreign)|flag(r.moved)<<1, 0)
 	b = binary.BigEndian.AppendUint32(b, r.generation)
 	b = append(b, r.user[:]...)
 	b = binary.BigEndian.AppendUint64(b, r.ordinal)
@@ -66,7 +67,7 @@ func decodeDeviceRow(b []byte) (deviceRow, error) {
 	if len(b) != deviceRowSize || b[0] != rowVersion {
 		return deviceRow{}, fmt.Errorf("a device row of %d bytes is not of a form that this version knows", len(b))
 	}
-	r := deviceRow{ended: EndReason(b[1]), foreign: b[2] != 0, generation: binary.BigEndian.Uint32(b[4:])}
+	r := deviceRow{ended: EndReason(b[1]), foreign: b[2]&1 != 0, moved: b[2]&2 != 0, generation: binary.BigEndian.Uint32(b[4:])}
 	copy(r.user[:], b[8:24])
 	r.ordinal = binary.BigEndian.Uint64(b[24:])
 	r.created = int64(binary.BigEndian.Uint64(b[32:]))

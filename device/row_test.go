@@ -24,7 +24,7 @@ func TestDeviceRowRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := device.DeviceRow{
 			User: uids.Draw(t, "user"), Generation: rapid.Uint32().Draw(t, "generation"), Ordinal: rapid.Uint64().Draw(t, "ordinal"),
-			Ended: words.Draw(t, "ended"), Created: rapid.Int64().Draw(t, "created"), Until: rapid.Int64().Draw(t, "until"), Tokens: rapid.Uint32().Draw(t, "tokens"), Foreign: rapid.Bool().Draw(t, "foreign"),
+			Ended: words.Draw(t, "ended"), Created: rapid.Int64().Draw(t, "created"), Until: rapid.Int64().Draw(t, "until"), Tokens: rapid.Uint32().Draw(t, "tokens"), Foreign: rapid.Bool().Draw(t, "foreign"), Moved: rapid.Bool().Draw(t, "moved"),
 		}
 		got, err := device.DecodeDeviceRow(device.EncodeDeviceRow(want))
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {

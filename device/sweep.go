@@ -66,8 +66,13 @@ func (r *Registry) forget(ctx context.Context, uid uuid.UUID) (int, error) {
 		If:     []db.Condition{db.Unchanged(e)},
 		Writes: []db.Write{db.Delete(e.Key), db.Delete(deviceKey(row.user, uid)), db.Delete(sightingKey(uid))},
 	}
-	if row.foreign && r.Index.endedWithUser(uid) {
+	switch {
+	case row.foreign && r.Index.endedWithUser(uid):
 		txn.Writes[0] = r.markFor(e.Key, row)
+	case row.moved && row.ended == 0:
+		mark := row
+		mark.ended = Expired
+		txn.Writes[0] = db.Put(e.Key, mark.encode())
 	}
 	// A device whose time ran out has its end noted here. All others have had theirs: their own, or the
 	// one of all devices of their user.

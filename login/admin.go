@@ -175,10 +175,16 @@ func (s *Service) remove(ctx context.Context, by activity.By, user uuid.UUID) er
 		}
 		conditions = append(conditions, other...)
 	}
-	return s.Devices.Drop(ctx, user, db.Txn{If: conditions, Writes: []db.Write{
+	err = s.Devices.Drop(ctx, user, db.Txn{If: conditions, Writes: []db.Write{
 		db.Delete(nameKey(u.Name)), db.Delete(e.Key), db.Delete(device.UserRowKey(user)), db.Delete(adminKey(user)),
 		db.Delete(resetKey(user)), db.Delete(whereaboutsKey(user)),
 	}}, device.Cause{Why: device.RevokedByAdmin, By: by}, u.event(by, UserDeleted))
+	if err == nil && u.Issuer != "" {
+		if err := s.Devices.Bury(ctx, user); err != nil { // the sweep will
+			s.lost("marking the devices of a user who was removed", err)
+		}
+	}
+	return err
 }
 
 // CreateUser makes an account. What was guessed at the name while nobody had it is forgotten. Errors: as

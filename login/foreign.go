@@ -55,6 +55,31 @@ func (us *Users) Foreign(ctx context.Context, user uuid.UUID, issuer, owner stri
 	return txn, u.Generation, []activity.Event{u.event(activity.By{Actor: activity.ByService}, UserCreated)}, nil
 }
 
+// VerifyForeign returns nil for a refresh token of another issuer that Refresh would exchange now. It changes nothing.
+func (s *Service) VerifyForeign(ctx context.Context, token string) error {
+	if s.foreign == nil {
+		return ErrTokenNotValid
+	}
+	from, why := s.foreign.Refresh(token)
+	if why != reason.OK {
+		return &RefusedError{Reason: why}
+	}
+	use := device.Use{User: from.User, Device: from.Device, Generation: from.Generation, At: s.now(), Foreign: from.Identity}
+	if _, why := s.Devices.Index.Peek(use); why != reason.OK {
+		return &RefusedError{Reason: why}
+	}
+	rec, err := s.Devices.Get(ctx, from.User, from.Device)
+	switch {
+	case errors.Is(err, device.ErrNotFound):
+		return nil // a check would register it
+	case err != nil:
+		return err
+	case rec.Exchanged != nil:
+		return ErrTokenNotValid
+	}
+	return nil
+}
+
 // errExchanged: the device has got its first tokens of ours already.
 var errExchanged = errors.New("the device's refresh token was exchanged before")
 

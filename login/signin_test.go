@@ -36,7 +36,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("session = %+v", s)
 	}
 	who, why := g.index.Check(g.use(u, s))
-	if diff := cmp.Diff(device.Subject{User: u.ID, Device: s.Device, Generation: 1, Name: "Alice", Roles: []string{"staff"}}, who); why != reason.OK || diff != "" {
+	if diff := cmp.Diff(device.Subject{User: u.ID, Device: s.Device, Generation: 1, Name: "Alice", Roles: []string{"staff"}, Since: g.clock.Now().Truncate(time.Millisecond)}, who); why != reason.OK || diff != "" {
 		t.Errorf("the check answers %v, -want +got:\n%s", why, diff)
 	}
 	now := g.clock.Now()
