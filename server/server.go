@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/health"
 
 	"devicegate/activity"
-	"devicegate/authz"
 	"devicegate/certificate"
 	"devicegate/config"
 	"devicegate/db"
@@ -44,8 +43,6 @@ type Server struct {
 	places   *place.Finder
 	// offline says that nobody signs in or asks: for a command on the closed file.
 	offline  bool
-	login    *login.Service
-	authz    *authz.Authorizer
 	journal  *journal.Journal
 	registry *prometheus.Registry
 	hasher   password.Hasher
