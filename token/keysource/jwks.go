@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"devicegate/safetext"
+	"devicegate/token/compact"
 )
 
 const (
@@ -31,7 +32,7 @@ func readJWKS(content []byte, list []string, single bool) (*found, error) {
 		return nil, fmt.Errorf("it is over %d bytes: it should hold a few keys and nothing else", maxDocument)
 	}
 	content = bytes.Trim(content, " \t\r\n") // the white space of JSON
-	if !strictObject(content) {
+	if !compact.Object(content, maxNesting) {
 		return nil, errors.New("it is not one JSON object in UTF-8, without duplicate members and without anything behind it: a JWK set is needed")
 	}
 	keys, err := entries(content, single)
@@ -95,34 +96,4 @@ func collect(entries []jsontext.Value, list []string) *found {
 		f.skipped = append(f.skipped, fmt.Sprintf("kid %q: different keys have it", safetext.Bound(kid, maxShownKid)))
 	}
 	return f
-}
-
-// strictObject says whether b is exactly one JSON object: valid UTF-8, no member twice at any depth, nothing
-// before or behind it, and nesting of at most maxNesting.
-func strictObject(b []byte) bool {
-	if len(b) < 2 || b[0] != '{' || b[len(b)-1] != '}' {
-		return false
-	}
-	return shallow(b) && jsontext.Value(b).IsValid()
-}
-
-// shallow is asked before the parser, which recurses: how deep it goes must not be the other side's choice.
-func shallow(b []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++ // the escaped byte ends no string
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxNesting {
-				return false
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return true
 }
