@@ -6,7 +6,6 @@ package certificate
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -88,16 +87,22 @@ func same(a, b [3][]byte) bool {
 }
 
 func (s *Source) load(content [3][]byte) (*loaded, error) {
+	for i, name := range []string{s.files.Cert, s.files.Key, s.files.ClientCA} {
+		if err := checkPEM(name, content[i]); err != nil {
+			return nil, err
+		}
+	}
 	pair, err := tls.X509KeyPair(content[0], content[1])
 	if err != nil {
-		return nil, fmt.Errorf("%s and %s are no certificate and its key: %w", s.files.Cert, s.files.Key, err)
+		// Bounded: it lists the kinds of all blocks of a file that is something else.
+		return nil, fmt.Errorf("%s and %s are no certificate and its key: %.200s", s.files.Cert, s.files.Key, err.Error())
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: s.protos, Certificates: []tls.Certificate{pair}}
 	if s.files.ClientCA != "" {
-		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-		if !config.ClientCAs.AppendCertsFromPEM(content[2]) {
-			return nil, fmt.Errorf("%s holds no certificate of an authority, in PEM", s.files.ClientCA)
+		if config.ClientCAs, err = authorities(s.files.ClientCA, content[2]); err != nil {
+			return nil, err
 		}
+		config.ClientAuth = tls.RequireAndVerifyClientCert
 		// A ticket would let a client go on whose authority was taken out meanwhile.
 		config.SessionTicketsDisabled = true
 	}

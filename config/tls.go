@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // listener is a listener that can speak TLS, by the path of its keys.
 type listener struct {
@@ -33,16 +36,31 @@ func (l *loader) checkTLS() {
 
 // checkPeers lets every address ask only where each caller proves by a certificate who it is.
 func (l *loader) checkPeers() {
-	for _, p := range l.config.Checks.AllowedPeers {
+	if p, path := l.config.unproven(); path != "" {
+		l.conflict(fmt.Sprintf("checks.allowed_peers: %s would let everybody ask at %s, and a check tells who a stolen token belongs to; name the proxies' networks, or set %s.tls.client_ca_file",
+			p, path, path), "checks.allowed_peers", path+".tls.client_ca_file", path+".address")
+	}
+}
+
+// unproven returns a network of all addresses, and the path of the listener at which it lets them ask without a
+// certificate; "" where there is none.
+func (c *Config) unproven() (p netip.Prefix, path string) {
+	for _, p := range c.Checks.AllowedPeers {
 		if !everybody(p) {
 			continue
 		}
-		for _, on := range l.config.listeners()[:2] {
+		for _, on := range c.listeners()[:2] {
 			if on.address.Network == "tcp" && on.tls.ClientCAFile == "" {
-				l.conflict(fmt.Sprintf("checks.allowed_peers: %s would let everybody ask at %s, and a check tells who a stolen token belongs to; name the proxies' networks, or set %s.tls.client_ca_file",
-					p, on.path, on.path), "checks.allowed_peers", on.path+".tls.client_ca_file", on.path+".address")
-				return
+				return p, on.path
 			}
 		}
 	}
+	return p, ""
+}
+
+// LetsEverybodyAsk says whether checks.allowed_peers holds all addresses while a listener of checks demands no
+// certificate. No configuration that was loaded does, but one put together from two may.
+func (c *Config) LetsEverybodyAsk() bool {
+	_, path := c.unproven()
+	return path != ""
 }

@@ -65,7 +65,7 @@ func (x *Index) register(use Use) {
 	}
 	row := deviceRow{
 		user: use.User, generation: u.generation, created: use.At.UnixMilli(),
-		until: x.others.expiry(use.At).UnixMilli(), tokens: use.Generation, foreign: true,
+		until: x.rules().expiry(use.At).UnixMilli(), tokens: use.Generation, foreign: true,
 	}
 	at := x.newSlot()
 	x.devices[use.Device] = at
@@ -313,7 +313,7 @@ func (r *Registry) foreignRecord(n newForeign, ordinal uint64, generation uint32
 	}
 	return Record{
 		UID: n.uid, User: n.user, Name: n.name, Issuer: n.issuer, IPAddress: ip, LastIP: ip,
-		CreatedAt: at, SignedInAt: at, LastSeen: at, ExpiresAt: r.Index.others.expiry(at),
+		CreatedAt: at, SignedInAt: at, LastSeen: at, ExpiresAt: r.Index.rules().expiry(at),
 		Ordinal: ordinal, Generation: generation, Tokens: 1,
 		CanUpdateOthers: r.CanUpdateOthers, CanDeleteOthers: r.CanDeleteOthers,
 	}

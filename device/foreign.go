@@ -30,7 +30,7 @@ type ForeignRules struct {
 // tokens of other issuers are to be accepted only after it.
 func (x *Index) AcceptForeign(rules ForeignRules) {
 	x.mu.Lock()
-	x.others = rules
+	x.others.Store(&rules)
 	first := x.byName == nil && x.naming == nil
 	if first {
 		x.naming = map[identity.NameKey]uuid.UUID{}
@@ -59,10 +59,18 @@ func (x *Index) nameThose(users []uuid.UUID) {
 	}
 }
 
+// rules returns the rules for tokens of other issuers; zero where none are accepted.
+func (x *Index) rules() ForeignRules {
+	if rules := x.others.Load(); rules != nil {
+		return *rules
+	}
+	return ForeignRules{}
+}
+
 // keepOf returns how long after a device's end its reason is told.
 func (x *Index) keepOf(foreign bool) time.Duration {
 	if foreign {
-		return max(x.keep, x.others.Keep)
+		return max(x.keep, x.rules().Keep)
 	}
 	return x.keep
 }
@@ -102,7 +110,7 @@ func (x *Index) nameTaken(use Use) bool {
 // name and unname keep the names in step with the users. The lock is held.
 func (x *Index) name(name string, user uuid.UUID) {
 	if names := x.knownNames(); names != nil {
-		names[x.others.NameKey(name)] = user
+		names[x.rules().NameKey(name)] = user
 	}
 }
 
@@ -111,7 +119,7 @@ func (x *Index) unname(u userSlot, user uuid.UUID) {
 	if names == nil || u.name == (arenaRef{}) {
 		return
 	}
-	if key := x.others.NameKey(x.names.get(u.name)); names[key] == user {
+	if key := x.rules().NameKey(x.names.get(u.name)); names[key] == user {
 		delete(names, key)
 	}
 }

@@ -34,7 +34,7 @@ type Index struct {
 	names   arena
 	roles   roleSets
 
-	others  ForeignRules
+	others  atomic.Pointer[ForeignRules]   // nil: none was ever accepted
 	byName  map[identity.NameKey]uuid.UUID // users by the normalised form of their names; nil where nobody asks
 	naming  map[identity.NameKey]uuid.UUID // what byName will be, while it is made; else nil
 	foreign map[uuid.UUID][]uuid.UUID      // devices of users of other issuers that have not ended themselves

@@ -36,6 +36,9 @@ func (s *Server) openCertificates() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", on.key, err)
 		}
+		if now := s.now(); source.Expires().Before(now) {
+			s.log.Warn().Str("listener", on.name).Time("expired", source.Expires()).Msg("the certificate of this listener has expired: callers that check it will not ask")
+		}
 		s.certificates[on.name] = source
 	}
 	return nil

@@ -75,6 +75,10 @@ func (s *Server) pinned(loaded *config.Config) *config.Config {
 	next.Passwords.Argon2id, next.Passwords.MaxConcurrent = start.Passwords.Argon2id, start.Passwords.MaxConcurrent
 	next.Activity, next.Lockout, next.Geo = start.Activity, start.Lockout, start.Geo
 	next.Log, next.ShutdownTimeout = start.Log, start.ShutdownTimeout
+	if next.LetsEverybodyAsk() {
+		// Meant for listeners that demand certificates of their callers, which they do from the next start on.
+		next.Checks.AllowedPeers = s.live.Load().config.Checks.AllowedPeers
+	}
 	return &next
 }
 
