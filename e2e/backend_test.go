@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"bufio"
+	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -109,7 +111,11 @@ func (b *backend) serve(conn net.Conn) {
 // answer writes the answer and reports whether the connection stays open.
 func answer(conn net.Conn, request seenRequest, n int) bool {
 	if len(request.values("Upgrade")) > 0 {
-		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+		// HAProxy looks whether the key was answered (RFC 6455, 4.2.2), and takes the answer for broken otherwise.
+		key := strings.Join(request.values("Sec-WebSocket-Key"), "")
+		sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+			base64.StdEncoding.EncodeToString(sum[:]))
 		return false
 	}
 	body := fmt.Sprintf(`{"request":%d}`, n)

@@ -86,9 +86,9 @@ func refused(reason string) outcome {
 // byProxy is the answer of a proxy that does not get as far as the gate's answer.
 func byProxy(status int) outcome { return outcome{status, "", false} }
 
-// everywhere expects one outcome through all four.
+// everywhere expects one outcome through all six.
 func everywhere(o outcome) answers {
-	return answers{"traefik": o, "nginx": o, "envoy_http": o, "envoy_grpc": o}
+	return answers{"traefik": o, "nginx": o, "envoy_http": o, "envoy_grpc": o, "caddy": o, "haproxy": o}
 }
 
 // except expects another outcome of some.

@@ -42,7 +42,7 @@ func basicCases() []testCase {
 	return append(all, userAgentCases()...)
 }
 
-// refusalBody: Traefik and Envoy pass the gate's answer on; nginx writes a page of its own.
+// refusalBody: all but nginx, which writes a page of its own, pass the gate's answer on.
 func refusalBody(t *testing.T, b *bench, x exchange) {
 	wantType, wantText := "application/problem+json", `"no_token"`
 	if b.name == "nginx" {
@@ -94,7 +94,7 @@ func gateSaw(method string) func(*testing.T, *bench, exchange) {
 		if x.decision.Method != method {
 			t.Errorf("the gate logged the method %s, want %s", x.decision.Method, method)
 		}
-		calledWith := http.MethodGet // by Traefik and nginx
+		calledWith := http.MethodGet // by all but Envoy
 		if b.name == "envoy_http" {
 			calledWith = method
 		}

@@ -18,16 +18,23 @@ const proxyIP = "127.0.0.1"
 
 // complete is what each proxy sends over HTTP when all is well.
 var complete = map[string][]string{
-	"traefik": {"GET /auth/traefik HTTP/1.1", "Host: gate", "X-Forwarded-Method: GET", "X-Forwarded-Proto: http", "X-Forwarded-Host: app.example",
-		"X-Forwarded-Uri: /{id}", "X-Forwarded-For: 203.0.113.9", asAlice},
+	"traefik": familyOf("traefik"),
 	"nginx": {"GET /auth/nginx HTTP/1.1", "Host: gate", "X-Original-Method: GET", "X-Original-URL: http://app.example/{id}",
 		"X-Forwarded-For: 203.0.113.9", asAlice},
+	"caddy":      familyOf("caddy"),
+	"haproxy":    familyOf("haproxy"),
 	"envoy_http": {"GET /auth/envoy/default/{id} HTTP/1.1", "Host: app.example", "X-Forwarded-For: 203.0.113.9", asAlice},
+}
+
+// familyOf is what the proxies send that tell the gate of the request with X-Forwarded-*.
+func familyOf(proxy string) []string {
+	return []string{"GET /auth/" + proxy + " HTTP/1.1", "Host: gate", "X-Forwarded-Method: GET", "X-Forwarded-Proto: http", "X-Forwarded-Host: app.example",
+		"X-Forwarded-Uri: /{id}", "X-Forwarded-For: 203.0.113.9", asAlice}
 }
 
 func directCases() []testCase {
 	all := []testCase{
-		{number: 5, title: "asked directly: an allow is 200 exactly, without a body", want: only(outcome{200, "ok", false}, "traefik", "nginx", "envoy_http"),
+		{number: 5, title: "asked directly: an allow is 200 exactly, without a body", want: only(outcome{200, "ok", false}, "traefik", "nginx", "envoy_http", "caddy", "haproxy"),
 			send: func(t *testing.T, b *bench, id string) exchange { return b.ask(t, proxyIP, id, complete[b.name]) },
 			check: func(t *testing.T, b *bench, x exchange) {
 				if x.body != "" || x.header.Get("Cache-Control") != "no-store" {
@@ -55,7 +62,7 @@ func directCases() []testCase {
 // incompleteCases leaves each header out that the endpoint reads, sends it empty, and sends it twice.
 func incompleteCases() []testCase {
 	var all []testCase
-	for _, name := range []string{"traefik", "nginx"} {
+	for _, name := range []string{"traefik", "nginx", "caddy", "haproxy"} {
 		for _, header := range complete[name] {
 			header, _, ok := strings.Cut(header, ": ")
 			if !ok || !strings.HasPrefix(header, "X-") || header == "X-Forwarded-For" {

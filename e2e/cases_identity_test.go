@@ -25,6 +25,13 @@ func identityCases() []testCase {
 			want: everywhere(passes()), check: asCarol},
 		{number: 26, title: "the same by the gate alone, without header_mutation", want: only(passes(), envoys...), check: asCarol,
 			send: withoutMutation(testCase{headers: append(evil, "Authorization: Bearer {carol}")})},
+		{number: 28, title: "the access token is kept from the backend, by the line that the example has for it", want: only(passes(), "caddy", "haproxy"),
+			send:  uncommented(map[string]string{"caddy": "request_header -Authorization", "haproxy": "http-request del-header Authorization"}),
+			check: seesNoToken},
+		{number: 28, title: "the same by copy_headers", want: only(passes(), "caddy"), check: seesNoToken,
+			send: func(t *testing.T, b *bench, id string) exchange {
+				return b.changed(t, literal{b.files[0], "copy_headers ", "copy_headers Authorization "}).as(t, b.alice.Access, id)
+			}},
 	}
 	for _, spoof := range []struct {
 		number  int
@@ -42,6 +49,23 @@ func identityCases() []testCase {
 			testCase{number: spoof.number, title: spoof.what + ", on the open route", line: "GET /open/{id}", headers: with(), want: everywhere(isOpen()), check: seesNobody})
 	}
 	return all
+}
+
+// seesNoToken: the backend learns who asks, and gets nothing that it could ask with itself.
+func seesNoToken(t *testing.T, b *bench, x exchange) {
+	seesAlice(t, b, x)
+	if got := x.seen[0].values("Authorization"); len(got) > 0 {
+		t.Errorf("the backend was sent Authorization: %q", got)
+	}
+}
+
+// uncommented sends a good token through a proxy in whose file a line, named by its product, is no comment
+// any more.
+func uncommented(lines map[string]string) func(*testing.T, *bench, string) exchange {
+	return func(t *testing.T, b *bench, id string) exchange {
+		line := lines[b.name]
+		return b.changed(t, literal{b.files[0], "# " + line, line}).as(t, b.alice.Access, id)
+	}
 }
 
 // withoutMutation sends a request through an Envoy that does not remove the client's identity headers

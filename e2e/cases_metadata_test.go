@@ -21,7 +21,7 @@ func metadataCases() []testCase {
 		{number: 30, title: "the client's X-Original-*, without a token", headers: original, want: everywhere(refused("no_token")), check: gateSawTruth},
 		{number: 31, title: "the client's X-Forwarded-*, with a token", headers: with(forwarded, asAlice), want: everywhere(passes()), check: gateSawTruth},
 		{number: 31, title: "the client's X-Forwarded-*, without a token", headers: forwarded, want: everywhere(refused("no_token")), check: gateSawTruth},
-		{number: 32, title: "the backend sees rebuilt X-Forwarded-* only", headers: with(forwarded, asAlice), want: only(passes(), "traefik"), check: rebuilt},
+		{number: 32, title: "the backend sees rebuilt X-Forwarded-* only", headers: with(forwarded, asAlice), want: only(passes(), "traefik", "caddy", "haproxy"), check: rebuilt},
 		{number: 41, title: "the client's X-Forwarded-For, X-Real-IP, Forwarded", headers: with(address, asAlice), want: everywhere(passes()), check: gateSawTruth},
 		{number: 41, title: "the same without a token", headers: address, want: everywhere(refused("no_token")), check: gateSawTruth},
 		{number: 56, title: "a GET that says it is OPTIONS", headers: []string{"X-Forwarded-Method: OPTIONS", "X-Original-Method: OPTIONS",
@@ -31,6 +31,14 @@ func metadataCases() []testCase {
 		{number: 57, title: "a WebSocket handshake with a token", line: "GET /ws/{id}", headers: with(handshake, asAlice),
 			want:  everywhere(outcome{http.StatusSwitchingProtocols, "ok", true}),
 			check: seesAlice},
+		{number: 57, title: "a handshake that takes the gate's headers back", line: "GET /ws/{id}", headers: []string{"Upgrade: websocket", "Connection: Upgrade, Remote-User",
+			"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", asAlice},
+			want:  everywhere(outcome{http.StatusSwitchingProtocols, "ok", true}),
+			check: seesAlice},
+		{number: 57, title: "an upgrade to HTTP/2, in which nothing would be checked", line: "GET /ws/{id}", headers: []string{"Upgrade: h2c",
+			"Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA", asAlice},
+			// nginx asks first, but its example then hands any upgrade on, where it hands on WebSockets.
+			want: everywhere(passes()).except(outcome{http.StatusSwitchingProtocols, "ok", true}, "nginx"), check: seesAlice},
 	}
 }
 

@@ -41,10 +41,10 @@ func TestPage(t *testing.T) {
 
 func markdown() string {
 	var page strings.Builder
-	page.WriteString("\n| case | | Traefik | nginx | Envoy over HTTP | Envoy over gRPC |\n|---|---|---|---|---|---|\n")
+	page.WriteString("\n| case | | Traefik | nginx | Envoy over HTTP | Envoy over gRPC | Caddy | HAProxy |\n|---|---|---|---|---|---|---|---|\n")
 	for _, c := range table() {
 		fmt.Fprintf(&page, "| %d | %s |", c.number, code(c.title))
-		for _, name := range []string{"traefik", "nginx", "envoy_http", "envoy_grpc"} {
+		for _, name := range []string{"traefik", "nginx", "envoy_http", "envoy_grpc", "caddy", "haproxy"} {
 			want, ok := c.want[name]
 			if !ok {
 				page.WriteString(" |")

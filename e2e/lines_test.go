@@ -58,6 +58,10 @@ func weakenings(p product) []weakening {
 		return nginxWeakenings()
 	case "traefik":
 		return traefikWeakenings()
+	case "caddy":
+		return caddyWeakenings()
+	case "haproxy":
+		return haproxyWeakenings()
 	}
 	both := envoyWeakenings(p.name + ".yaml")
 	if p.grpc {

@@ -1,6 +1,6 @@
-// Package e2e_test starts the real nginx, Traefik and Envoy with the files of examples/, the real
-// service behind them, and a backend that keeps every byte it was sent, and runs one table of cases
-// through all four ways of asking. It guarantees that the examples are safe as they stand: what the
+// Package e2e_test starts the real nginx, Traefik, Envoy, Caddy and HAProxy with the files of
+// examples/, the real service behind them, and a backend that keeps every byte it was sent, and runs
+// one table of cases through all six ways of asking. It guarantees that the examples are safe as they stand: what the
 // table says of a proxy is what that proxy did.
 //
 // scripts/proxies fetches the proxies. On CI a missing one fails the run.

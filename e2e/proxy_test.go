@@ -22,7 +22,7 @@ var gateLiterals = []literal{
 	{"devicegate.yaml", "127.0.0.1:9283", "127.0.0.1:0"}, // operations
 }
 
-// product is one of the four ways in which a proxy asks the gate.
+// product is one of the six ways in which a proxy asks the gate.
 type product struct {
 	name    string // of the adapter
 	program string
@@ -65,6 +65,8 @@ var products = []product{
 	},
 	envoy("envoy_http", "9280", false),
 	envoy("envoy_grpc", "9281", true),
+	caddy,
+	haproxy,
 }
 
 func envoy(name, checksPort string, grpc bool) product {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // relay stands between a proxy and the gate, so that one running proxy can meet a gate that is gone,
@@ -30,9 +31,13 @@ const (
 	hanging           // takes the request, never answers
 	broken            // answers 500 with a body
 	redirecting       // refuses, with a header that nginx would obey
+	slow              // answers well, and later than the examples wait
 )
 
 const keepSent = 1 << 16
+
+// slowness is more than Caddy waits, and more than HAProxy does in its four tries.
+const slowness = 3 * time.Second
 
 // prepared are the answers that the relay gives itself.
 var prepared = map[fault]string{
@@ -128,7 +133,10 @@ func (r *relay) serve(conn net.Conn) {
 	f, target := r.keep(conn)
 	defer r.drop(conn)
 	switch f {
-	case healthy:
+	case slow, healthy:
+		if f == slow {
+			<-time.After(slowness)
+		}
 		gate, err := net.Dial("tcp", target)
 		if err != nil {
 			return

@@ -1,0 +1,78 @@
+package e2e_test
+
+import "strings"
+
+func haproxyWeakenings() []weakening {
+	const file, script = "haproxy.cfg", "devicegate.lua"
+	without := func(line string) []literal { return []literal{{file, line, ""}} }
+	const refusal = "http-request deny deny_status 400 if { path "
+	refuseNothing := []literal{{file, refusal, "http-request deny deny_status 400 if FALSE { path "}}
+	const deny = "http-request deny deny_status 503 unless open or api or { var(txn.devicegate) -m str allow }"
+	spoofed := func(header string) testCase {
+		return testCase{headers: []string{asAlice, header + ": evil"}}
+	}
+	all := []weakening{
+		{title: "identity removed on open routes", changes: without("http-request del-header Remote-User"), request: evilOnOpen, through: believed},
+		{title: "odd header names on open routes", changes: without("option http-restrict-req-hdr-names delete"), request: aliasOnOpen, through: believed},
+		{title: "odd header names on protected routes", changes: without("option http-restrict-req-hdr-names delete"), request: aliasToken, through: believed},
+		{title: "identity set by the script", changes: []literal{{script, "identify(txn, answer.headers)", ""}}, request: testCase{headers: []string{asAlice}}, through: nameless},
+		{title: "identity removed by the script too", request: evilToken, through: believed,
+			changes: []literal{{file, "http-request del-header Remote-User", ""}, {script, "identify(txn, answer.headers)", ""}}},
+		{title: "Connection", changes: without("http-request del-header Connection unless websocket"), request: takenBack, through: connectionNames},
+		{title: "Connection of a handshake", changes: without("http-request set-header Connection Upgrade   if websocket"), request: wsTakenBack, through: connectionNames},
+		{title: "Upgrade", request: toHTTP2, through: tunnelled,
+			changes: []literal{{file, "http-request del-header Upgrade    unless websocket", ""}, {file, "http-request del-header Connection unless websocket", ""}}},
+		{title: "the client's address", changes: without("http-request set-header X-Forwarded-For    %[src]"), request: spoofedFrom, through: elsewhere},
+		{title: "the client's X-Forwarded-Host", changes: without("http-request set-header X-Forwarded-Host   %[req.fhdr(host)]"), request: otherHost, through: misled},
+		{title: "the client's X-Forwarded-Prefix", changes: without("http-request del-header X-Forwarded-Prefix"), request: spoofed("X-Forwarded-Prefix"), through: misinformed},
+		{title: "the client's X-Forwarded-Port", changes: without("http-request del-header X-Forwarded-Port"), request: spoofed("X-Forwarded-Port"), through: misinformed},
+		{title: "the open route as it is written", changes: []literal{{file, "acl open  path_beg /open/", "acl open  path_beg -i /open/"}}, request: path("/OPEN/{id}"), through: escaped},
+		{title: "the strict route, decoded", changes: []literal{{file, "acl staff path,url_dec -m reg", "acl staff path -m reg"}}, through: reached,
+			request: testCase{line: "GET /st%61ff/{id}", headers: []string{asAlice}}},
+		{title: "the strict route, with doubled slashes", changes: []literal{{file, "^/+staff", "^/staff"}}, through: reached,
+			request: testCase{line: "GET //staff/{id}", headers: []string{asAlice}}},
+		{title: "a broken escape, which cannot be decoded", changes: []literal{{file, "|%([^0-9a-f]|.[^0-9a-f]|.?$)", ""}}, through: reached,
+			request: testCase{line: "GET /st%61ff/{id}%zz", headers: []string{asAlice}}},
+		{title: "the policy of a route", changes: []literal{{file, "haproxy?policy=staff", "haproxy?policy=default"}}, request: staffRoute, through: reached},
+		{title: "the last deny, the gate broken", changes: without(deny), fault: broken, through: reached},
+		{title: "the last deny, the gate hanging", changes: without(deny), fault: hanging, through: reached},
+		{title: "the last deny, the script failing", request: path("/{id}"), through: reached,
+			changes: []literal{{file, deny, ""}, {script, "local answer =", "error('it failed') local answer ="}}},
+		{title: "status 200 alone allows", changes: []literal{{script, "answer.status == 200", "answer.status"}}, fault: broken, through: reached},
+		{title: "a gate's refusal ends the request", changes: []literal{{script, "txn:done(reply)", ""}, {file, deny, ""}}, request: path("/{id}"), through: reached},
+		{title: "the time limit", changes: []literal{{script, ", timeout = limit}", "}"}}, request: testCase{headers: []string{asAlice}}, fault: slow, through: reached},
+	}
+	for _, odd := range []struct{ title, path string }{
+		{"dot segments", "/open/../{id}"},
+		{"dot segments with a parameter", "/open/..;/{id}"},
+		{"encoded dots", "/open/%2e%2e/{id}"},
+		{"encoded slash", "/open/..%2f{id}"},
+		{"encoded backslash", "/open/..%5c{id}"},
+		{"encoded percent", "/open/%252e%252e/{id}"},
+	} {
+		all = append(all, weakening{title: odd.title, changes: refuseNothing, request: path(odd.path), through: escaped})
+	}
+	return append(all, normalizing())
+}
+
+// normalizing stands for the refusal of dot segments with normalize-uri, in an order that looks as good
+// as the right one: what is decoded last has not been looked at.
+func normalizing() weakening {
+	const file = "haproxy.cfg"
+	return weakening{title: "dot segments refused, and not cleaned in the wrong order", request: path("/open/%2e%2e/{id}"), through: escaped,
+		changes: []literal{
+			{file, "global\n", "global\n    expose-experimental-directives\n"},
+			{file, "http-request deny deny_status 400 if { path ", "http-request normalize-uri path-strip-dotdot full\n" +
+				"    http-request normalize-uri percent-decode-unreserved\n    http-request deny deny_status 400 if FALSE { path "},
+		}}
+}
+
+// connectionNames: the backend was told that an identity header is for one hop only.
+func connectionNames(_ *bench, x exchange) bool {
+	for _, r := range x.seen {
+		if strings.Contains(strings.Join(r.values("Connection"), ","), "Remote-User") {
+			return true
+		}
+	}
+	return false
+}
