@@ -16,6 +16,7 @@ const passphrase = "correct horse battery staple"
 // gate is a running devicegate.
 type gate struct {
 	log     *output
+	process *process
 	dir     string            // where it runs, and keeps its store
 	config  string            // its configuration file
 	address map[string]string // of each listener, by its name
@@ -48,7 +49,7 @@ func startGate(t *testing.T, dir, example string) *gate {
 	// All people of the tests sign in from one address.
 	cmd.Env = append(cmd.Environ(), "DEVICEGATE_API_SIGN_IN_RATE=100000/1s")
 	p := startProcess(t, cmd)
-	g.log = p.log
+	g.log, g.process = p.log, p
 	if !eventually(patience, func() bool { return g.ready() || !p.running() }) || !g.ready() {
 		t.Fatalf("the gate did not get ready:\n%s", g.log)
 	}
