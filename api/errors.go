@@ -39,6 +39,7 @@ var answers = []struct {
 	{device.ErrEndedForGood, problem.New(http.StatusConflict, "conflict", "The device was ended, and a device that was ended does not come back.")},
 	{device.ErrOfAnother, problem.New(http.StatusConflict, "conflict", "The device belongs to another user.")},
 	{device.ErrNameTaken, problem.New(http.StatusConflict, "conflict", "A local user has the name that this user would have here.")},
+	{login.ErrForeignRoles, problem.New(http.StatusConflict, "conflict", "The roles of this user come with the tokens of his issuer, until he has got some of ours.")},
 	{login.ErrLastAdmin, problem.New(http.StatusConflict, "conflict", "You are the last enabled admin. Make another one first.")},
 	{lockout.ErrNotFound, notFound},
 	{token.ErrTooManyKeys, problem.New(http.StatusConflict, "conflict", "So many signing keys are alive already. Wait until the old ones retire, or retire them all now.")},

@@ -53,6 +53,13 @@ func (l *loader) readFile(name string, required bool) {
 
 // readText reads the file, at most maxFile bytes of it.
 func readText(name string) (string, error) {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no such file: %w", fs.ErrNotExist)
+	}
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return "", errors.New("not a regular file") // opening a pipe would wait for its writer, for ever
+	}
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("there is no such file: %w", fs.ErrNotExist)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -25,6 +26,7 @@ type arrival struct {
 	at             time.Time
 	generation     uint32 // the user's at that time: it ends with what he has by then
 	order          uint64 // of registration
+	outUntil       int64  // when the device that gives way would end
 }
 
 // FirstSight is the reason of the event of a device that was registered by its token.
@@ -45,7 +47,7 @@ type Accounts interface {
 func (x *Index) register(use Use) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.nameTaken(use) || !x.mayRegister(use) { // since a moment ago
+	if x.nameTaken(use) || !x.mayRegister(use) || len(x.pending) >= maxArrivals { // since a moment ago
 		return
 	}
 	out, ok := x.makeRoom(use)
@@ -54,12 +56,13 @@ func (x *Index) register(use Use) {
 	}
 	u, known := x.users[use.User]
 	if !known {
-		u = userSlot{generation: 1, arriving: true, name: x.names.add(use.Foreign.Owner), roles: x.roles.intern(nil)}
+		u = userSlot{generation: 1, foreign: true, arriving: true, name: x.names.add(use.Foreign.Owner), roles: x.roles.intern(nil)}
 		x.users[use.User] = u
-		x.name(use.Foreign.Owner, use.User)
 	}
+	var outUntil int64
 	if out != uuid.Nil {
 		d := &x.slots[x.devices[out]]
+		outUntil = d.until
 		d.ended, d.until = Replaced, use.At.UnixMilli()
 		x.strike(use.User, out)
 	}
@@ -74,8 +77,9 @@ func (x *Index) register(use Use) {
 	x.seen++
 	x.pending[use.Device] = arrival{
 		user: use.User, uid: use.Device, out: out, issuer: use.Foreign.Issuer, owner: use.Foreign.Owner,
-		from: use.From, at: use.At, generation: u.generation, order: x.seen,
+		from: use.From, at: use.At, generation: u.generation, order: x.seen, outUntil: outUntil,
 	}
+	x.waiting[use.User] = append(x.waiting[use.User], use.Device)
 	select {
 	case x.arrived <- struct{}{}:
 	default: // it has been told already
@@ -94,15 +98,13 @@ func (f ForeignRules) expiry(at time.Time) time.Time {
 // Arrived delivers when devices were registered, so that StoreArrivals is called.
 func (x *Index) Arrived() <-chan struct{} { return x.arrived }
 
-// arrivals returns what waits to be stored; of one user, or of all.
+// arrivals returns what waits to be stored of one user.
 func (x *Index) arrivals(user uuid.UUID) []arrival {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var waiting []arrival
-	for _, a := range x.pending {
-		if user == uuid.Nil || a.user == user {
-			waiting = append(waiting, a)
-		}
+	for _, uid := range x.waiting[user] {
+		waiting = append(waiting, x.pending[uid])
 	}
 	slices.SortFunc(waiting, func(a, b arrival) int { return cmp.Compare(a.order, b.order) }) // the older is older in the store as well
 	return waiting
@@ -111,16 +113,23 @@ func (x *Index) arrivals(user uuid.UUID) []arrival {
 // StoreArrivals stores the devices that checks have registered. What could not be stored passes further
 // checks, and is tried again at the next call; after a restart it would be registered anew.
 func (r *Registry) StoreArrivals(ctx context.Context) error {
-	users := map[uuid.UUID]bool{}
-	for _, a := range r.Index.arrivals(uuid.Nil) {
-		users[a.user] = true
-	}
-	var g errgroup.Group
+	// What the store does not take of one user, it does not take of the others: they wait for the next call.
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(flushers)
-	for user := range users {
+	for _, user := range r.Index.arriving() {
+		if ctx.Err() != nil {
+			break
+		}
 		g.Go(func() error { return r.settle(ctx, user) })
 	}
 	return g.Wait()
+}
+
+// arriving returns the users of whom something waits to be stored.
+func (x *Index) arriving() []uuid.UUID {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Collect(maps.Keys(x.waiting))
 }
 
 // storingOf returns the lock under which devices of a foreign user are stored. Only under it he gets an account, so
@@ -323,14 +332,25 @@ func (r *Registry) foreignRecord(n newForeign, ordinal uint64, generation uint32
 func (x *Index) settled(a arrival) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.arrivedNow(a)
+}
+
+// arrivedNow takes an arrival off the list. The lock is held.
+func (x *Index) arrivedNow(a arrival) {
 	delete(x.pending, a.uid)
+	rest := slices.DeleteFunc(x.waiting[a.user], func(uid uuid.UUID) bool { return uid == a.uid })
+	if len(rest) == 0 {
+		delete(x.waiting, a.user)
+		return
+	}
+	x.waiting[a.user] = rest
 }
 
 // turnAway takes a device out again that cannot be stored for good, and its user where he is not stored either.
 func (x *Index) turnAway(a arrival) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.pending, a.uid)
+	x.arrivedNow(a)
 	at, known := x.devices[a.uid]
 	if known && x.slots[at].user == a.user && x.slots[at].ordinal == 0 { // the store gives every device an ordinal
 		x.strike(a.user, a.uid)
@@ -338,8 +358,36 @@ func (x *Index) turnAway(a arrival) {
 		x.slots[at] = deviceSlot{}
 		x.free = append(x.free, at)
 	}
+	x.restore(a)
 	if u := x.users[a.user]; u.arriving && len(x.foreign[a.user]) == 0 {
 		x.unname(u, a.user)
 		delete(x.users, a.user)
 	}
+}
+
+// restore takes back that a device gave way to one that did not come. The lock is held.
+func (x *Index) restore(a arrival) {
+	at, known := x.devices[a.out]
+	if !known || x.slots[at].ended != Replaced || x.slots[at].user != a.user {
+		return
+	}
+	d := &x.slots[at]
+	d.ended, d.until = 0, a.outUntil
+	x.list(a.out, d.deviceRow)
+}
+
+// EndUnknown leaves the mark of a device of another issuer that nobody has seen yet, and which has just ended: its
+// tokens may be shown for the first time later. That somebody has registered it meanwhile is db.ErrConflict. Errors:
+// the store's.
+func (r *Registry) EndUnknown(ctx context.Context, user, device uuid.UUID, cause Cause) error {
+	now := r.Now()
+	row := deviceRow{
+		user: user, generation: 1, created: now.UnixMilli(), tokens: 1, foreign: true,
+		ended: cause.Why, until: now.Add(r.Index.keepOf(true)).UnixMilli(),
+	}
+	_, err := r.Activity.Commit(ctx, db.Txn{
+		If:     []db.Condition{db.Absent(deviceRowKey(device))},
+		Writes: []db.Write{db.Put(deviceRowKey(device), row.encode())},
+	}, cause.Event(user, device))
+	return err
 }

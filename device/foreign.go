@@ -54,7 +54,7 @@ func (x *Index) nameThose(users []uuid.UUID) {
 	defer x.mu.Unlock()
 	for _, id := range users {
 		if u, known := x.users[id]; known {
-			x.name(x.names.get(u.name), id)
+			x.name(u, id)
 		}
 	}
 }
@@ -81,17 +81,34 @@ func (r *deviceRow) mark() bool {
 	return r.foreign && r.ended != 0 && (r.ended != Expired || r.moved)
 }
 
-// subjectOf returns who stands behind a foreign token.
-func subjectOf(use Use, since time.Time) Subject {
-	return Subject{
+// subjectOf returns who stands behind a foreign token: whom it names, or, once he has tokens of ours, whom his
+// account names, because name and roles are changed there. Never an admin.
+func (x *Index) subjectOf(use Use, u userSlot, since time.Time) Subject {
+	s := Subject{
 		Since: since,
 		User:  use.User, Device: use.Device, Generation: use.Generation,
 		Issuer: use.Foreign.Issuer, Name: use.Foreign.Name, Roles: use.Foreign.Roles,
 	}
+	if u.moved {
+		s.Name, s.Roles = x.names.get(u.name), withoutAdmin(x.roles.get(u.roles))
+	}
+	return s
 }
 
-// nameTaken reports whether a foreign token's user has the name of somebody else here, or would have: a
-// backend could not tell the two apart. The lock is held.
+// adminRole never passes by a foreign token.
+const adminRole = "admin"
+
+// withoutAdmin returns roles without that of admins. The list is shared, so it is copied where that is in it.
+func withoutAdmin(roles []string) []string {
+	if !slices.Contains(roles, adminRole) {
+		return roles
+	}
+	return slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return role == adminRole })
+}
+
+// nameTaken reports whether a foreign token's user has the name of a local one, or would have: a backend could not
+// tell the two apart. Users of issuers keep nobody out: otherwise each could shut out another by a name that is
+// spelled a little differently. The lock is held.
 func (x *Index) nameTaken(use Use) bool {
 	if use.Foreign == nil {
 		return false
@@ -107,16 +124,16 @@ func (x *Index) nameTaken(use Use) bool {
 	return false
 }
 
-// name and unname keep the names in step with the users. The lock is held.
-func (x *Index) name(name string, user uuid.UUID) {
-	if names := x.knownNames(); names != nil {
-		names[x.rules().NameKey(name)] = user
+// name and unname keep the names in step with the local users. The lock is held.
+func (x *Index) name(u userSlot, user uuid.UUID) {
+	if names := x.knownNames(); names != nil && !u.foreign {
+		names[x.rules().NameKey(x.names.get(u.name))] = user
 	}
 }
 
 func (x *Index) unname(u userSlot, user uuid.UUID) {
 	names := x.knownNames()
-	if names == nil || u.name == (arenaRef{}) {
+	if names == nil || u.foreign || u.name == (arenaRef{}) {
 		return
 	}
 	if key := x.rules().NameKey(x.names.get(u.name)); names[key] == user {
@@ -156,13 +173,13 @@ func (x *Index) strike(user, uid uuid.UUID) {
 }
 
 // maxArrivals bounds the registrations that wait to be stored. There are as many only when the store takes no
-// writes, and then what was not registered before is refused.
+// writes, or is slow, and then what was not registered before is answered store_unavailable.
 const maxArrivals = 10_000
 
 // mayRegister reports whether a token's device is one that nobody knows, and that may be registered by it. The
 // lock is held.
 func (x *Index) mayRegister(use Use) bool {
-	if use.Foreign == nil || use.Foreign.Register == 0 || x.State() != reason.OK || len(x.pending) >= maxArrivals {
+	if use.Foreign == nil || use.Foreign.Register == 0 || x.State() != reason.OK {
 		return false
 	}
 	if _, known := x.devices[use.Device]; known {

@@ -39,6 +39,7 @@ type Index struct {
 	naming  map[identity.NameKey]uuid.UUID // what byName will be, while it is made; else nil
 	foreign map[uuid.UUID][]uuid.UUID      // devices of users of other issuers that have not ended themselves
 	pending map[uuid.UUID]arrival          // registered devices that are not stored yet
+	waiting map[uuid.UUID][]uuid.UUID      // the same by their users
 	seen    uint64                         // how many were registered since the start
 	storing [16]sync.Mutex                 // held while devices of a user of another issuer are stored; before mu
 
@@ -57,6 +58,8 @@ type deviceSlot struct {
 type userSlot struct {
 	generation uint32
 	disabled   bool
+	foreign    bool // of another issuer
+	moved      bool // he has tokens of ours
 	arriving   bool // of another issuer, and waits to be stored with his first device
 	ended      EndReason
 	endedAt    int64 // Unix milliseconds
@@ -84,7 +87,7 @@ func NewIndex(keep time.Duration, change IPChange) *Index {
 	x := &Index{
 		keep: keep, ipChange: change, urgent: make(chan struct{}, 1), arrived: make(chan struct{}, 1), moved: make(chan struct{}),
 		devices: map[uuid.UUID]uint32{}, users: map[uuid.UUID]userSlot{},
-		foreign: map[uuid.UUID][]uuid.UUID{}, pending: map[uuid.UUID]arrival{},
+		foreign: map[uuid.UUID][]uuid.UUID{}, pending: map[uuid.UUID]arrival{}, waiting: map[uuid.UUID][]uuid.UUID{},
 	}
 	x.state.Store(uint32(reason.Starting))
 	return x
@@ -164,15 +167,16 @@ func (x *Index) applyUser(id uuid.UUID, w db.Write) error {
 		return err
 	}
 	slot := userSlot{
+		foreign: row.Foreign, moved: row.Moved,
 		generation: row.Generation, disabled: row.Disabled,
 		ended: row.Ended, endedAt: row.EndedAt.UnixMilli(),
 		name: old.name, roles: x.roles.intern(row.Roles),
 	}
 	if !known || x.names.get(old.name) != row.Name {
-		x.unname(old, id)
 		slot.name = x.names.add(row.Name)
 	}
-	x.name(row.Name, id) // also where it has not changed: a local user may have had it while this one was not stored
+	x.unname(old, id)
+	x.name(slot, id)
 	x.users[id] = slot
 	return nil
 }
@@ -211,6 +215,9 @@ func (x *Index) lookAndNote(use Use) (Subject, move, reason.Reason) {
 	defer x.mu.RUnlock()
 	d, subject, why := x.look(use)
 	if why == reason.DeviceNotRecognized && x.mayRegister(use) && x.room(use) { // a flood must not wait for the lock
+		if len(x.pending) >= maxArrivals {
+			return Subject{}, move{}, reason.StoreUnavailable // it may be good; nobody can keep it now
+		}
 		x.mu.RUnlock()
 		x.register(use)
 		x.mu.RLock()
@@ -232,7 +239,10 @@ func (x *Index) Peek(use Use) (Subject, reason.Reason) {
 	defer x.mu.RUnlock()
 	_, subject, why := x.look(use)
 	if why == reason.DeviceNotRecognized && x.mayRegister(use) && x.room(use) {
-		return subjectOf(use, use.At), reason.OK // what a check would answer
+		if len(x.pending) >= maxArrivals {
+			return Subject{}, reason.StoreUnavailable
+		}
+		return x.subjectOf(use, x.users[use.User], use.At), reason.OK // what a check would answer
 	}
 	if why == reason.OK && x.sightings.compromised(use.Device, use.Generation) {
 		return Subject{}, reason.DeviceCompromised
@@ -261,10 +271,10 @@ func (x *Index) look(use Use) (*deviceSlot, Subject, reason.Reason) {
 	if use.Generation != d.tokens {
 		return nil, Subject{}, reason.DeviceNotRecognized // a token of an earlier sign-in on the device
 	}
-	if use.Foreign != nil {
-		return d, subjectOf(use, d.since()), reason.OK
-	}
 	u := x.users[use.User]
+	if use.Foreign != nil {
+		return d, x.subjectOf(use, u, d.since()), reason.OK
+	}
 	subject := Subject{User: use.User, Device: use.Device, Generation: d.tokens, Name: x.names.get(u.name), Roles: x.roles.get(u.roles), Since: d.since()}
 	return d, subject, reason.OK
 }

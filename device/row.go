@@ -45,6 +45,9 @@ type UserRow struct {
 	EndedAt    time.Time // when they did, to the millisecond
 	Name       string
 	Roles      []string
+	// Foreign says that he is a user of another issuer: his name keeps nobody else out. Moved, that he has got tokens
+	// of ours: from then on his name and roles are what stands here, whoever's token he shows.
+	Foreign, Moved bool
 }
 
 func deviceRowKey(device uuid.UUID) string { return deviceRows + string(device[:]) }
@@ -86,7 +89,7 @@ func flag(set bool) byte {
 // Encode returns the row's stored form.
 func (r UserRow) Encode() []byte {
 	b := make([]byte, 0, userRowHead+len(r.Name)+64)
-	b = append(b, rowVersion, flag(r.Disabled), byte(r.Ended), 0)
+	b = append(b, rowVersion, flag(r.Disabled), byte(r.Ended), flag(r.Foreign)|flag(r.Moved)<<1)
 	b = binary.BigEndian.AppendUint32(b, r.Generation)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.EndedAt.UnixMilli()))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Name)))
@@ -100,6 +103,8 @@ func decodeUserRow(b []byte) (UserRow, error) {
 	}
 	r := UserRow{
 		Disabled:   b[1] != 0,
+		Foreign:    b[3]&1 != 0,
+		Moved:      b[3]&2 != 0,
 		Ended:      EndReason(b[2]),
 		Generation: binary.BigEndian.Uint32(b[4:]),
 		EndedAt:    time.UnixMilli(int64(binary.BigEndian.Uint64(b[8:]))),

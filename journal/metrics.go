@@ -51,6 +51,7 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		m.reports = append(m.reports, reports.WithLabelValues(why.Outcome().String(), why.String()))
 	}
 	signIns.WithLabelValues(string(activity.Success), device.FirstSight)
+	signIns.WithLabelValues(string(activity.Success), login.Exchanged)
 	for _, why := range login.AttemptReasons() {
 		outcome := activity.Failure
 		if why == login.SignedIn {

@@ -28,6 +28,9 @@ const (
 	LockoutEnded  = "lockout_cleared"
 )
 
+// ErrForeignRoles means: the roles of a user of another issuer come with his tokens, until he has got some of ours.
+var ErrForeignRoles = errors.New("the roles of the user are his issuer's")
+
 // ErrLastAdmin means: the acting admin is the last enabled one, and would not be one any more.
 var ErrLastAdmin = errors.New("the last enabled admin cannot remove himself")
 
@@ -98,6 +101,9 @@ type accountChange struct {
 // edit makes the change and names its events.
 func (s *Service) edit(ctx context.Context, u *User, c accountChange) (txn db.Txn, events []activity.Event, err error) {
 	before := *u
+	if c.roles != nil && u.Issuer != "" && u.MovedAt.IsZero() {
+		return txn, nil, ErrForeignRoles
+	}
 	if c.roles != nil {
 		u.Roles = *c.roles
 		if err := checkIdentity(u.Name, u.Roles, s.Users.EncodeHeader); err != nil {
@@ -175,10 +181,14 @@ func (s *Service) remove(ctx context.Context, by activity.By, user uuid.UUID) er
 		}
 		conditions = append(conditions, other...)
 	}
-	err = s.Devices.Drop(ctx, user, db.Txn{If: conditions, Writes: []db.Write{
-		db.Delete(nameKey(u.Name)), db.Delete(e.Key), db.Delete(device.UserRowKey(user)), db.Delete(adminKey(user)),
+	names, err := s.Users.dropNames(ctx, u)
+	if err != nil {
+		return err
+	}
+	err = s.Devices.Drop(ctx, user, db.Txn{If: conditions, Writes: append(names, []db.Write{
+		db.Delete(e.Key), db.Delete(device.UserRowKey(user)), db.Delete(adminKey(user)),
 		db.Delete(resetKey(user)), db.Delete(whereaboutsKey(user)),
-	}}, device.Cause{Why: device.RevokedByAdmin, By: by}, u.event(by, UserDeleted))
+	}...)}, device.Cause{Why: device.RevokedByAdmin, By: by}, u.event(by, UserDeleted))
 	if err == nil && u.Issuer != "" {
 		if err := s.Devices.Bury(ctx, user); err != nil { // the sweep will
 			s.lost("marking the devices of a user who was removed", err)

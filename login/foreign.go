@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -14,6 +15,59 @@ import (
 	"devicegate/identity"
 	"devicegate/reason"
 )
+
+// errOfLocal: a local user has the name.
+var errOfLocal = errors.New("a local user has the name")
+
+// claim returns what a transaction must hold and write so that user is found by name. Another user of an issuer who
+// has it, or a spelling of it, keeps it, and nothing is to be written then: issuers tell their users apart by more
+// than we do by names. Errors: errOfLocal, and the store's.
+func (us *Users) claim(ctx context.Context, user uuid.UUID, name string) (txn db.Txn, err error) {
+	e, err := us.Store.Get(ctx, nameKey(name))
+	if errors.Is(err, db.ErrNotFound) {
+		return db.Txn{If: []db.Condition{db.Absent(nameKey(name))}, Writes: []db.Write{db.Put(nameKey(name), []byte(user.String()))}}, nil
+	}
+	if err != nil {
+		return txn, err
+	}
+	holder, err := us.idOf(ctx, nameKey(name))
+	if err != nil || holder == user {
+		return txn, err
+	}
+	other, err := us.ByID(ctx, holder)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return txn, err
+	}
+	if err == nil && other.Issuer == "" {
+		return txn, errOfLocal
+	}
+	return db.Txn{If: []db.Condition{db.Unchanged(e)}}, nil
+}
+
+// names returns the writes that remove the names by which an account alone is found.
+func (us *Users) dropNames(ctx context.Context, u User) ([]db.Write, error) {
+	var writes []db.Write
+	for _, name := range []string{u.Name, u.Owner} {
+		if name == "" {
+			continue
+		}
+		holder, err := us.idOf(ctx, nameKey(name))
+		if err != nil {
+			return nil, err
+		}
+		if w := db.Delete(nameKey(name)); holder == u.ID && !slices.Contains(deleted(writes), w.Key) {
+			writes = append(writes, w)
+		}
+	}
+	return writes, nil
+}
+
+func deleted(writes []db.Write) (keys []string) {
+	for _, w := range writes {
+		keys = append(keys, w.Key)
+	}
+	return keys
+}
 
 // ForeignSession is what a refresh token of another issuer vouches for.
 type ForeignSession struct {
@@ -40,18 +94,15 @@ func (us *Users) Foreign(ctx context.Context, user uuid.UUID, issuer, owner stri
 	case !errors.Is(err, ErrNoUser):
 		return txn, 0, nil, err
 	}
-	holder, err := us.idOf(ctx, nameKey(owner))
+	name, err := us.claim(ctx, user, owner)
+	if errors.Is(err, errOfLocal) {
+		return txn, 0, nil, device.ErrNameTaken
+	}
 	if err != nil {
 		return txn, 0, nil, err
 	}
-	if holder != uuid.Nil {
-		return txn, 0, nil, device.ErrNameTaken
-	}
-	u = User{ID: user, Name: owner, Roles: []string{}, Generation: 1, Issuer: issuer, CreatedAt: us.now()}
-	txn = u.txn(db.Txn{
-		If:     []db.Condition{db.Absent(nameKey(owner)), db.Absent(userKey(user))},
-		Writes: []db.Write{db.Put(nameKey(owner), []byte(user.String()))},
-	})
+	u = User{ID: user, Name: owner, Owner: owner, Roles: []string{}, Generation: 1, Issuer: issuer, CreatedAt: us.now()}
+	txn = u.txn(db.Txn{If: append(name.If, db.Absent(userKey(user))), Writes: name.Writes})
 	return txn, u.Generation, []activity.Event{u.event(activity.By{Actor: activity.ByService}, UserCreated)}, nil
 }
 
@@ -124,7 +175,7 @@ func (s *Service) moveOver(ctx context.Context, from ForeignSession, first strin
 		}
 		// The access token comes first: when it cannot be made, the refresh token is not used up.
 		session, err = s.session(*u, from.Device, from.Generation, first)
-		return txn, nil, err
+		return txn, []activity.Event{exchanged(*u, from, client)}, err
 	}, func(_ User, txn db.Txn, events []activity.Event) error {
 		_, err := s.Devices.UpdateWith(ctx, from.User, from.Device, txn, func(rec *device.Record) error {
 			return s.takeOver(rec, from, first, client)
@@ -132,6 +183,16 @@ func (s *Service) moveOver(ctx context.Context, from ForeignSession, first strin
 		return err
 	})
 	return session, err
+}
+
+// Exchanged is the reason of the event of a device that got its first tokens of ours for one of its issuer.
+const Exchanged = "exchanged"
+
+func exchanged(u User, from ForeignSession, client Client) activity.Event {
+	by := activity.By{IP: client.IP, UserAgent: client.UserAgent}
+	e := by.Event(activity.SignIn, Exchanged)
+	e.User, e.Device, e.NameTried = u.ID, from.Device, u.Name
+	return e
 }
 
 // moveIn gives an account the name and roles of a token, the first time. That a local user has the name was
@@ -144,22 +205,16 @@ func (us *Users) moveIn(ctx context.Context, u *User, f *identity.Foreign) (txn 
 	if u.Roles == nil {
 		u.Roles = []string{}
 	}
-	before, after := nameKey(u.Name), nameKey(f.Name)
-	u.Name = f.Name
-	if before == after {
-		return txn, nil
-	}
-	holder, err := us.idOf(ctx, after)
-	if err != nil {
-		return txn, err
-	}
-	if holder != uuid.Nil && holder != u.ID {
+	txn, err = us.claim(ctx, u.ID, f.Name)
+	switch {
+	case errors.Is(err, errOfLocal):
 		return txn, &RefusedError{Reason: reason.TokenUnverified}
+	case err != nil:
+		return txn, err
+	case len(txn.Writes) > 0 || nameKey(f.Name) == nameKey(u.Name):
+		u.Name = f.Name // otherwise another user of an issuer has it, and this one stays issuer:user_id
 	}
-	return db.Txn{
-		If:     []db.Condition{db.Absent(after)},
-		Writes: []db.Write{db.Delete(before), db.Put(after, []byte(u.ID.String()))},
-	}, nil
+	return txn, nil
 }
 
 // takeOver gives a device its first refresh token of ours. The same token of theirs once more is reuse: somebody
@@ -182,6 +237,12 @@ func (s *Service) takeOver(rec *device.Record, from ForeignSession, first string
 	return nil
 }
 
+// knows reports whether anybody has seen a device.
+func (s *Service) knows(dev uuid.UUID) bool {
+	_, known := s.Devices.Index.Owner(dev)
+	return known
+}
+
 // revokeForeign signs out the device that a refresh token of another issuer belongs to, for good. What cannot be
 // verified is no error (RFC 7009 section 2.2).
 func (s *Service) revokeForeign(ctx context.Context, token string, client Client) error {
@@ -193,11 +254,17 @@ func (s *Service) revokeForeign(ctx context.Context, token string, client Client
 		return nil
 	}
 	use := device.Use{User: from.User, Device: from.Device, Generation: from.Generation, From: client.IP, At: s.now(), Foreign: from.Identity}
-	// A device that nobody has seen yet is registered where it may be, so that its end leaves a mark.
-	if _, why := s.Devices.Index.Check(use); why.Outcome() == reason.Unavailable {
+	cause := device.Cause{Why: device.Logout, By: byDevice(from.Device, client)}
+	switch _, why := s.Devices.Index.Peek(use); {
+	case why.Outcome() == reason.Unavailable:
 		return &RefusedError{Reason: why}
-	} else if why != reason.OK {
-		return nil
+	case !s.knows(from.Device):
+		err := s.Devices.EndUnknown(ctx, from.User, from.Device, cause)
+		if !errors.Is(err, db.ErrConflict) {
+			return err
+		}
+	case why != reason.OK:
+		return nil // it has ended
 	}
 	return s.Logout(ctx, device.Subject{User: from.User, Device: from.Device, Generation: from.Generation}, client)
 }

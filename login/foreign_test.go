@@ -246,7 +246,7 @@ func TestForeignMovesInOnce(t *testing.T) {
 		t.Errorf("our token passes with the roles %v", subject.Roles)
 	}
 	g.wantShown(t, reason.OK, p, waiting, later, p.another()) // the name is his own
-	g.wantShown(t, reason.TokenUnverified, from("8", "åse"))  // and nobody else's
+	g.wantShown(t, reason.OK, from("8", "åse"))               // and shuts no other one out
 	if _, err := create(t.Context(), g.Users, "ÅSE", nil, "hash"); !errors.Is(err, login.ErrUserExists) {
 		t.Errorf("a local user of that name: %v, want %v", err, login.ErrUserExists)
 	}
@@ -269,8 +269,8 @@ func TestForeignMovesInAtOnce(t *testing.T) {
 		if u := g.account(t, p); u.Name != p.Name || len(g.live(t, u)) != 4 {
 			t.Errorf("the account is %+v with %d devices, want 4", u, len(g.live(t, u)))
 		}
-		if _, err := g.Users.ByName(t.Context(), p.Owner); !errors.Is(err, login.ErrNoUser) {
-			t.Errorf("the name before is somebody's still: %v", err)
+		if u, err := g.Users.ByName(t.Context(), p.Owner); err != nil || u.ID != p.User {
+			t.Errorf("the name before leads to %v, %v, want the same account", u.ID, err)
 		}
 	}
 }
@@ -388,7 +388,7 @@ func TestForeignRevoke(t *testing.T) {
 	if err := g.Revoke(t.Context(), "nonsense"); err != nil {
 		t.Errorf("revoking what nobody made = %v", err)
 	}
-	for p, want := range map[*abroad][]device.EndReason{&unseen: {device.Logout}, &unknown: nil} {
+	for p, want := range map[*abroad][]device.EndReason{&unseen: {device.Logout}, &unknown: {device.Logout}} {
 		if got := g.journal.ended[p.Device]; !slices.Equal(got, want) {
 			t.Errorf("the device of %s ended as %v, want %v", p.Owner, got, want)
 		}
@@ -419,8 +419,8 @@ func TestForeignExchangeAndFaults(t *testing.T) {
 			reasons = append(reasons, a.Reason)
 		}
 	}
-	if !slices.Equal(reasons, []string{device.FirstSight}) {
-		t.Errorf("events of the device = %q, want its first sight, once", reasons)
+	if !slices.Equal(reasons, []string{device.FirstSight, login.Exchanged}) {
+		t.Errorf("events of the device = %q, want its first sight and its exchange, once each", reasons)
 	}
 }
 
@@ -550,4 +550,75 @@ func TestForeignRemovedComesBackAtOnce(t *testing.T) {
 	}
 	g.wantShown(t, reason.OK, p.another())
 	g.wantShown(t, reason.DeviceNotRecognized, p)
+}
+
+// TestForeignNamesShutNobodyOut: two users of issuers whose names, or ids, differ in spelling alone both go on to pass,
+// whoever of them moves over first.
+func TestForeignNamesShutNobodyOut(t *testing.T) {
+	g := newForeignGate(t)
+	alice, other := from("1", "alice"), from("666", "ALICE")
+	eve, upper := from("eve", ""), from("Eve", "")
+	g.wantShown(t, reason.OK, alice, other, eve, upper)
+	g.exchange(t, other)
+	g.exchange(t, upper)
+	g.wantShown(t, reason.OK, alice, eve, alice.another(), eve.another())
+	g.exchange(t, alice)
+	g.exchange(t, eve)
+	for p, want := range map[*abroad]string{&other: "ALICE", &alice: "django:1", &eve: "django:eve", &upper: "django:Eve"} {
+		if got := g.account(t, *p).Name; got != want {
+			t.Errorf("%s is called %s, want %s", p.Owner, got, want)
+		}
+	}
+	// One of them is removed: the names of the other stay.
+	if err := g.DeleteUser(t.Context(), activity.By{Actor: activity.BySocket}, eve.User); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := g.Users.ByName(t.Context(), "django:eve"); err != nil || u.ID != upper.User {
+		t.Errorf("the name leads to %v, %v, want the one who had it first", u.ID, err)
+	}
+	// A local user keeps both kinds out.
+	if _, err := create(t.Context(), g.Users, "Bob", nil, "hash"); err != nil {
+		t.Fatal(err)
+	}
+	g.wantShown(t, reason.TokenUnverified, from("5", "bob"))
+}
+
+// TestForeignRolesOfTheAccount: they are the issuer's until the user has moved over, and ours from then on, also for
+// the tokens that his issuer goes on to sign.
+func TestForeignRolesOfTheAccount(t *testing.T) {
+	g, p := newForeignGate(t), from("7", "Åse", "staff")
+	g.wantShown(t, reason.OK, p)
+	if err := g.Devices.StoreArrivals(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.SetRoles(t.Context(), p.User, []string{"admin"}); !errors.Is(err, login.ErrForeignRoles) {
+		t.Errorf("roles before he moved over: %v, want %v", err, login.ErrForeignRoles)
+	}
+	g.exchange(t, p)
+	for _, c := range []struct{ set, want []string }{{nil, nil}, {[]string{"night", "admin"}, []string{"night"}}} {
+		if _, err := g.SetRoles(t.Context(), p.User, c.set); err != nil {
+			t.Fatal(err)
+		}
+		subject, why := g.index.Check(device.Use{User: p.User, Device: p.Device, Generation: 1, At: g.clock.Now(), Foreign: p.identity()})
+		if why != reason.OK || len(subject.Roles) != len(c.want) || !slices.Equal(append([]string{}, subject.Roles...), append([]string{}, c.want...)) || subject.Issuer != "django" {
+			t.Errorf("with %q his issuer's token is answered %v, %+v", c.set, why, subject)
+		}
+	}
+}
+
+// TestForeignRevokedBeforeItIsSeen: a revoked token is never exchanged, though nobody had seen its device and there
+// was no room to register it.
+func TestForeignRevokedBeforeItIsSeen(t *testing.T) {
+	g, p := newForeignGate(t), from("7", "")
+	p.Register = 1
+	first := p.another()
+	g.wantShown(t, reason.OK, first)
+	if err := g.Revoke(t.Context(), p.refresh()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Devices.End(t.Context(), first.User, first.Device, device.Cause{Why: device.Logout}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, g.tryExchange(p), reason.DeviceNotRecognized)
+	g.wantShown(t, reason.OK, p.another()) // there is room
 }

@@ -41,6 +41,7 @@ type User struct {
 	// tokens of ours. Until then name and roles are what his tokens say.
 	Issuer  string    `json:"issuer,omitempty"`
 	MovedAt time.Time `json:"moved_at,omitzero"`
+	Owner   string    `json:"owner,omitempty"` // "issuer:user_id": he is found by it as well
 
 	PasswordHash string    `json:"password_hash"`
 	CreatedAt    time.Time `json:"created_at"`
@@ -87,7 +88,7 @@ func decodeUser(e db.Entry) (User, error) {
 
 // rowWrite writes what checks know of the account.
 func (u User) rowWrite() db.Write {
-	row := device.UserRow{Disabled: u.Disabled, Generation: u.Generation, Ended: u.Ended, EndedAt: u.EndedAt, Name: u.Name, Roles: u.Roles}
+	row := device.UserRow{Disabled: u.Disabled, Generation: u.Generation, Ended: u.Ended, EndedAt: u.EndedAt, Name: u.Name, Roles: u.Roles, Foreign: u.Issuer != "", Moved: !u.MovedAt.IsZero()}
 	return db.Put(device.UserRowKey(u.ID), row.Encode())
 }
 
