@@ -16,14 +16,16 @@ import (
 type reloading struct {
 	load  func() (*config.Config, error) // nil: it does not change
 	file  string                         // looked at for changes; "" for none
+	taken FileState                      // of the file that the configuration was read from
 	asked <-chan os.Signal               // SIGHUP
 	good  prometheus.Gauge
 	done  *prometheus.CounterVec
 }
 
-// WithReload reads the configuration again through load whenever asked delivers, or file changed.
-func WithReload(load func() (*config.Config, error), file string, asked <-chan os.Signal) Option {
-	return func(s *Server) { s.reload.load, s.reload.file, s.reload.asked = load, file, asked }
+// WithReload reads the configuration again through load whenever asked delivers, or file is not any more what it was
+// before the configuration of Open was read from it.
+func WithReload(load func() (*config.Config, error), file string, taken FileState, asked <-chan os.Signal) Option {
+	return func(s *Server) { s.reload = reloading{load: load, file: file, taken: taken, asked: asked} }
 }
 
 func (s *Server) registerReloads() {
@@ -51,7 +53,10 @@ const (
 func (s *Server) Reload(ctx context.Context, loaded *config.Config) (changed, waiting []string, err error) {
 	next := s.pinned(loaded)
 	changed, waiting = config.Changed(s.live.Load().config, next), config.Changed(next, loaded)
-	if err := s.goLive(ctx, next); err != nil {
+	if err = next.Agree(); err == nil {
+		err = s.goLive(ctx, next)
+	}
+	if err != nil {
 		s.reload.good.Set(0)
 		s.reload.done.WithLabelValues(reloadFailed).Inc()
 		return nil, nil, err
@@ -93,18 +98,18 @@ func (s *Server) followConfig(ctx context.Context) {
 	}
 	tick := time.NewTicker(fileInterval)
 	defer tick.Stop()
-	taken := statOf(s.reload.file)
+	taken := s.reload.taken
 	seen := taken
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.reload.asked:
-			taken = statOf(s.reload.file)
+			taken = StateOf(s.reload.file)
 			seen = taken
 			s.reloadNow(ctx, "SIGHUP")
 		case <-tick.C:
-			now := statOf(s.reload.file)
+			now := StateOf(s.reload.file)
 			if settled := now == seen; settled && now != taken {
 				taken = now
 				s.reloadNow(ctx, "the file changed")
@@ -149,17 +154,18 @@ func (s *Server) refuseReload(why string, err error) {
 	s.log.Error().Str("why", why).Err(err).Msg("the configuration was not reloaded: the one from before stays")
 }
 
-// fileStat tells one state of a file from another. The zero value is that of a file which is not there.
-type fileStat struct {
+// FileState tells one state of a file from another. The zero value is that of a file which is not there.
+type FileState struct {
 	size     int64
 	modified time.Time
 	identity any // the file that the name leads to
 }
 
-func statOf(name string) fileStat {
+// StateOf returns the state of a file as it is now.
+func StateOf(name string) FileState {
 	info, err := os.Stat(name)
 	if err != nil {
-		return fileStat{}
+		return FileState{}
 	}
-	return fileStat{size: info.Size(), modified: info.ModTime(), identity: identityOf(info)}
+	return FileState{size: info.Size(), modified: info.ModTime(), identity: identityOf(info)}
 }

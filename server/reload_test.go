@@ -205,6 +205,18 @@ func TestReloadThatFails(t *testing.T) {
 	}
 }
 
+// TestReloadOfWhatDoesNotAgree: what would need a start to be true is not taken half, and so not taken for true.
+func TestReloadOfWhatDoesNotAgree(t *testing.T) {
+	cfg := settings(t)
+	s := start(t, cfg)
+	next := *cfg
+	next.Geo.MMDBFile = "places.mmdb"
+	next.Policies = map[string]config.Policy{"default": {DenyCountry: []string{"KP"}}}
+	if _, _, err := s.Reload(t.Context(), &next); err == nil || !strings.Contains(err.Error(), "policies.default.deny_country needs geo.mmdb_file") {
+		t.Errorf("Reload = %v", err)
+	}
+}
+
 // TestReloadKeepsFetchedKeys: an issuer that did not change is not asked again, and one that goes is not asked
 // any more.
 func TestReloadKeepsFetchedKeys(t *testing.T) {
@@ -250,11 +262,12 @@ operations: {address: "127.0.0.1:0"}
 `, cfg.Store.Path)
 	w.write(t, w.base)
 	load := func() (*config.Config, error) { return config.Load(config.Source{File: w.path, FileRequired: true}) }
+	taken := server.StateOf(w.path)
 	first, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, first, server.WithReload(load, w.path, w.hup)), w
+	return start(t, first, server.WithReload(load, w.path, taken, w.hup)), w
 }
 
 // write replaces the file as an editor does.
@@ -310,6 +323,16 @@ func TestChangedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the file behind the link counts", func() bool { return s.check(t, "/auth/traefik", token).status == 200 })
+
+	// A pipe without a writer holds nothing up: not the stop, and not the next file.
+	if err := errors.Join(syscall.Mkfifo(w.path+".pipe", 0o600), os.Rename(w.path+".pipe", w.path)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is logged", func() bool { return len(s.log.with("not a regular file")) > 0 })
+	w.write(t, w.base+staffOnly)
+	eventually(t, "the next file counts", func() bool { return s.check(t, "/auth/traefik", token).status == 403 })
+	w.write(t, w.base)
+	eventually(t, "and the one after it", func() bool { return s.check(t, "/auth/traefik", token).status == 200 })
 
 	// A file that is gone is a fault, and what was stays.
 	if err := os.Remove(w.path); err != nil {

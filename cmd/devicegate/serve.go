@@ -41,13 +41,14 @@ configuration read again: with a fault in it the one from before stays.`,
   devicegate serve --config /etc/devicegate/devicegate.yaml --log-level debug`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, _ := c.file()
+			taken := server.StateOf(file)
 			cfg, err := c.load()
 			if err != nil {
 				return err
 			}
 			log := c.logger(cfg.Log)
-			file, _ := c.file()
-			s, err := server.Open(cmd.Context(), cfg, log, server.WithVersion(versionWord()), server.WithReload(c.load, file, hangups()))
+			s, err := server.Open(cmd.Context(), cfg, log, server.WithVersion(versionWord()), server.WithReload(c.load, file, taken, hangups()))
 			if err != nil {
 				return err
 			}
