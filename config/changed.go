@@ -3,12 +3,14 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // Agree applies the rules across keys to a configuration that was put together from two: what is new with what
 // only a start changes. The error names the first rule that is broken.
 func (c *Config) Agree() error {
 	whole := *c
+	whole.Issuers = slices.Clone(c.Issuers)
 	l := &loader{config: &whole, keys: keys(&whole), origin: map[string]origin{}, broken: map[string]bool{}}
 	l.checkTogether()
 	if len(l.faults) == 0 {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -113,16 +114,29 @@ func (x *Index) arrivals(user uuid.UUID) []arrival {
 // StoreArrivals stores the devices that checks have registered. What could not be stored passes further
 // checks, and is tried again at the next call; after a restart it would be registered anew.
 func (r *Registry) StoreArrivals(ctx context.Context) error {
-	// What the store does not take of one user, it does not take of the others: they wait for the next call.
-	g, ctx := errgroup.WithContext(ctx)
+	var (
+		g      errgroup.Group
+		mu     sync.Mutex
+		errs   []error
+		closed atomic.Bool // the store takes nothing of the others either: they wait for the next call
+	)
 	g.SetLimit(flushers)
 	for _, user := range r.Index.arriving() {
-		if ctx.Err() != nil {
+		if closed.Load() {
 			break
 		}
-		g.Go(func() error { return r.settle(ctx, user) })
+		g.Go(func() error {
+			if err := r.settle(ctx, user); err != nil {
+				closed.CompareAndSwap(false, errors.Is(err, db.ErrUnavailable))
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			}
+			return nil
+		})
 	}
-	return g.Wait()
+	_ = g.Wait() // none returns an error
+	return errors.Join(errs...)
 }
 
 // arriving returns the users of whom something waits to be stored.
@@ -352,7 +366,7 @@ func (x *Index) turnAway(a arrival) {
 	defer x.mu.Unlock()
 	x.arrivedNow(a)
 	at, known := x.devices[a.uid]
-	if known && x.slots[at].user == a.user && x.slots[at].ordinal == 0 { // the store gives every device an ordinal
+	if known && x.slots[at].user == a.user && x.slots[at].ordinal == 0 && x.slots[at].ended == 0 { // the store gives every device an ordinal
 		x.strike(a.user, a.uid)
 		delete(x.devices, a.uid)
 		x.slots[at] = deviceSlot{}
@@ -368,7 +382,8 @@ func (x *Index) turnAway(a arrival) {
 // restore takes back that a device gave way to one that did not come. The lock is held.
 func (x *Index) restore(a arrival) {
 	at, known := x.devices[a.out]
-	if !known || x.slots[at].ended != Replaced || x.slots[at].user != a.user {
+	// That moment says that it ended for the arrival, and not for good meanwhile.
+	if !known || x.slots[at].ended != Replaced || x.slots[at].user != a.user || x.slots[at].until != a.at.UnixMilli() {
 		return
 	}
 	d := &x.slots[at]
@@ -380,6 +395,9 @@ func (x *Index) restore(a arrival) {
 // tokens may be shown for the first time later. That somebody has registered it meanwhile is db.ErrConflict. Errors:
 // the store's.
 func (r *Registry) EndUnknown(ctx context.Context, user, device uuid.UUID, cause Cause) error {
+	storing := r.Index.storingOf(user)
+	storing.Lock()
+	defer storing.Unlock()
 	now := r.Now()
 	row := deviceRow{
 		user: user, generation: 1, created: now.UnixMilli(), tokens: 1, foreign: true,

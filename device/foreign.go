@@ -89,8 +89,12 @@ func (x *Index) subjectOf(use Use, u userSlot, since time.Time) Subject {
 		User:  use.User, Device: use.Device, Generation: use.Generation,
 		Issuer: use.Foreign.Issuer, Name: use.Foreign.Name, Roles: use.Foreign.Roles,
 	}
-	if u.moved {
+	switch holder, held := x.holders[s.Name]; {
+	case u.moved:
 		s.Name, s.Roles = x.names.get(u.name), withoutAdmin(x.roles.get(u.roles))
+	case held && holder != use.User:
+		// Whoever moved over keeps the name here, though his issuer has given it to somebody else since.
+		s.Name = use.Foreign.Owner
 	}
 	return s
 }
@@ -126,12 +130,18 @@ func (x *Index) nameTaken(use Use) bool {
 
 // name and unname keep the names in step with the local users. The lock is held.
 func (x *Index) name(u userSlot, user uuid.UUID) {
+	if u.moved {
+		x.holders[x.names.get(u.name)] = user
+	}
 	if names := x.knownNames(); names != nil && !u.foreign {
 		names[x.rules().NameKey(x.names.get(u.name))] = user
 	}
 }
 
 func (x *Index) unname(u userSlot, user uuid.UUID) {
+	if name := x.names.get(u.name); u.moved && x.holders[name] == user {
+		delete(x.holders, name)
+	}
 	names := x.knownNames()
 	if names == nil || u.foreign || u.name == (arenaRef{}) {
 		return

@@ -40,6 +40,7 @@ type Index struct {
 	foreign map[uuid.UUID][]uuid.UUID      // devices of users of other issuers that have not ended themselves
 	pending map[uuid.UUID]arrival          // registered devices that are not stored yet
 	waiting map[uuid.UUID][]uuid.UUID      // the same by their users
+	holders map[string]uuid.UUID           // users of issuers who have tokens of ours, by their names as they stand
 	seen    uint64                         // how many were registered since the start
 	storing [16]sync.Mutex                 // held while devices of a user of another issuer are stored; before mu
 
@@ -87,7 +88,7 @@ func NewIndex(keep time.Duration, change IPChange) *Index {
 	x := &Index{
 		keep: keep, ipChange: change, urgent: make(chan struct{}, 1), arrived: make(chan struct{}, 1), moved: make(chan struct{}),
 		devices: map[uuid.UUID]uint32{}, users: map[uuid.UUID]userSlot{},
-		foreign: map[uuid.UUID][]uuid.UUID{}, pending: map[uuid.UUID]arrival{}, waiting: map[uuid.UUID][]uuid.UUID{},
+		foreign: map[uuid.UUID][]uuid.UUID{}, pending: map[uuid.UUID]arrival{}, waiting: map[uuid.UUID][]uuid.UUID{}, holders: map[string]uuid.UUID{},
 	}
 	x.state.Store(uint32(reason.Starting))
 	return x

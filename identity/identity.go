@@ -2,7 +2,11 @@
 // the verifier, which reads it, and the device index, which compares it, need not know each other.
 package identity
 
-import "time"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Foreign is what another issuer's token says about its user. Nobody but the token knows his name and roles
 // here, so they are what it says. It is shared by checks and not to be changed.
@@ -22,3 +26,10 @@ type Foreign struct {
 // NameKey stands for a user name in its normalised form: equal for all spellings that a person would take for
 // the same name, different for any others (128 bits of SHA-256).
 type NameKey [16]byte
+
+// userNamespace is that of the ids that are made from owners (RFC 9562 section 5.5). It never changes: the users in
+// every store are named by it.
+var userNamespace = uuid.MustParse("c1a7d3b2-0f64-4f0e-8f5b-2b9e6a7d4c90")
+
+// UserID returns the id that a user of an issuer has here, by his Owner.
+func UserID(owner string) uuid.UUID { return uuid.NewSHA1(userNamespace, []byte(owner)) }

@@ -101,7 +101,7 @@ type accountChange struct {
 // edit makes the change and names its events.
 func (s *Service) edit(ctx context.Context, u *User, c accountChange) (txn db.Txn, events []activity.Event, err error) {
 	before := *u
-	if c.roles != nil && u.Issuer != "" && u.MovedAt.IsZero() {
+	if c.roles != nil && u.Issuer != "" && u.MovedAt.IsZero() && u.PasswordHash == "" {
 		return txn, nil, ErrForeignRoles
 	}
 	if c.roles != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"regexp"
 	"slices"
 
 	"github.com/google/uuid"
@@ -195,6 +196,9 @@ func exchanged(u User, from ForeignSession, client Client) activity.Event {
 	return e
 }
 
+// likeOwner matches names that a user of some issuer could have: "issuer:user_id".
+var likeOwner = regexp.MustCompile(`^[a-z0-9-]{1,32} ?:`)
+
 // moveIn gives an account the name and roles of a token, the first time. That a local user has the name was
 // refused before; that one has just got it is now.
 func (us *Users) moveIn(ctx context.Context, u *User, f *identity.Foreign) (txn db.Txn, err error) {
@@ -207,6 +211,8 @@ func (us *Users) moveIn(ctx context.Context, u *User, f *identity.Foreign) (txn 
 	}
 	txn, err = us.claim(ctx, u.ID, f.Name)
 	switch {
+	case err == nil && f.Name != f.Owner && likeOwner.MatchString(FoldName(f.Name)):
+		return db.Txn{}, nil // it could be a user of an issuer that is configured later
 	case errors.Is(err, errOfLocal):
 		return txn, &RefusedError{Reason: reason.TokenUnverified}
 	case err != nil:

@@ -622,3 +622,68 @@ func TestForeignRevokedBeforeItIsSeen(t *testing.T) {
 	wantRefused(t, g.tryExchange(p), reason.DeviceNotRecognized)
 	g.wantShown(t, reason.OK, p.another()) // there is room
 }
+
+// TestForeignNameOfWhoMovedOver: it is his here, though his issuer gives it to somebody else, or another issuer has one
+// of that name; also after a restart.
+func TestForeignNameOfWhoMovedOver(t *testing.T) {
+	g := newForeignGate(t)
+	first, second := from("666", "carol", "boss"), from("700", "carol", "staff")
+	g.exchange(t, first)
+	renamed := first.another()
+	renamed.Name = "dora"
+	if _, err := g.SetRoles(t.Context(), first.User, []string{"night"}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := device.NewIndex(keep, device.IPChange{})
+	fresh.AcceptForeign(device.ForeignRules{Keep: tokenLife, NameKey: login.ForeignNameKey})
+	g.wantShown(t, reason.OK, renamed, second)
+	if err := g.Devices.StoreArrivals(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := fresh.Follow(t.Context(), g.store, func(error) {}); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []*device.Index{g.index, fresh} {
+		for p, want := range map[*abroad]device.Subject{
+			&renamed: {Name: "carol", Roles: []string{"night"}}, &second: {Name: "django:700", Roles: []string{"staff"}},
+		} {
+			use := device.Use{User: p.User, Device: p.Device, Generation: 1, At: g.clock.Now(), Foreign: p.identity()}
+			for what, ask := range map[string]func(device.Use) (device.Subject, reason.Reason){"check": x.Check, "peek": x.Peek} {
+				if got, why := ask(use); why != reason.OK || got.Name != want.Name || !slices.Equal(got.Roles, want.Roles) {
+					t.Errorf("%s: %s passes as %s with %q (%v), want %s with %q", what, p.Owner, got.Name, got.Roles, why, want.Name, want.Roles)
+				}
+			}
+		}
+	}
+}
+
+// TestForeignNamesOfLaterIssuers: nobody moves over under a name that a user of an issuer may have one day.
+func TestForeignNamesOfLaterIssuers(t *testing.T) {
+	g, p := newForeignGate(t), from("7", "Keycloak:9")
+	g.exchange(t, p)
+	if u := g.account(t, p); u.Name != "django:7" {
+		t.Errorf("the account is called %s", u.Name)
+	}
+}
+
+// TestForeignOwnersInSpellings: each is found by his own, and nobody here can be made one of them.
+func TestForeignOwnersInSpellings(t *testing.T) {
+	g := newForeignGate(t)
+	upper, eve := from("Eve", ""), from("eve", "")
+	g.exchange(t, upper)
+	g.exchange(t, eve)
+	for _, p := range []abroad{upper, eve} {
+		if u, err := g.Users.ByName(t.Context(), p.Owner); err != nil || u.ID != p.User {
+			t.Errorf("%s leads to %v, %v", p.Owner, u.Name, err)
+		}
+	}
+	if err := g.DeleteUser(t.Context(), activity.By{Actor: activity.BySocket}, upper.User); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := g.Users.ByName(t.Context(), eve.Owner); err != nil || u.ID != eve.User {
+		t.Errorf("%s leads to %v, %v, after the other was removed", eve.Owner, u.Name, err)
+	}
+	if _, err := create(t.Context(), g.Users, eve.Owner, nil, "hash"); !errors.Is(err, login.ErrUserExists) {
+		t.Errorf("a local user of her name: %v, want %v", err, login.ErrUserExists)
+	}
+}

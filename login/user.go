@@ -14,6 +14,7 @@ import (
 	"devicegate/activity"
 	"devicegate/db"
 	"devicegate/device"
+	"devicegate/identity"
 )
 
 const userSchema = 1
@@ -135,7 +136,7 @@ func (us *Users) Create(ctx context.Context, by activity.By, name string, roles 
 	}
 	u := User{ID: id, Name: name, Roles: roles, Generation: 1, PasswordHash: passwordHash, CreatedAt: us.now()}
 	_, err = us.Activity.Commit(ctx, u.txn(db.Txn{
-		If:     []db.Condition{db.Absent(nameKey(name)), db.Absent(userKey(id))},
+		If:     []db.Condition{db.Absent(nameKey(name)), db.Absent(userKey(id)), db.Absent(userKey(identity.UserID(name)))},
 		Writes: []db.Write{db.Put(nameKey(name), []byte(id.String()))},
 	}), u.event(by, UserCreated))
 	if errors.Is(err, db.ErrConflict) {
@@ -153,6 +154,12 @@ func (us *Users) ByName(ctx context.Context, name string) (User, error) {
 }
 
 func (us *Users) byName(ctx context.Context, name string) (User, db.Entry, error) {
+	// A user of an issuer is found by "issuer:user_id" as it stands, whoever has another spelling of that.
+	if u, e, err := us.byID(ctx, identity.UserID(name)); err == nil && u.Owner == name {
+		return u, e, nil
+	} else if err != nil && !errors.Is(err, ErrNoUser) {
+		return User{}, db.Entry{}, err
+	}
 	id, err := us.idOf(ctx, nameKey(name))
 	if err != nil {
 		return User{}, db.Entry{}, err
