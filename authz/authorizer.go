@@ -112,7 +112,7 @@ func (a *Authorizer) judge(policy *Policy, req Request, client netip.Addr, now t
 		return a.unknown(policy, reason.Anonymous, client)
 	case why != reason.OK:
 		d := refusal(why)
-		d.Device = subject.Device
+		d.Device, d.User = subject.Device, subject.Name
 		return d
 	}
 	return a.known(policy, subject, client, now)
@@ -155,7 +155,7 @@ func (a *Authorizer) report(d Decision) Decision {
 
 // Authenticate returns who stands behind the Authorization values of a request: the token is located and
 // verified, its device and its user live. client is where the request came from. Every reason but OK refuses; the subject then names at most the
-// device, for the log. The API asks it as well, so that no token passes here that does not pass there.
+// device, and a user of another issuer, for the log. The API asks it as well, so that no token passes here that does not pass there.
 func Authenticate(tokens Tokens, devices Devices, authorization []string, client netip.Addr, now time.Time) (device.Subject, reason.Reason) {
 	raw, why := Bearer(authorization)
 	if why != reason.OK {
@@ -169,7 +169,11 @@ func Authenticate(tokens Tokens, devices Devices, authorization []string, client
 		User: verified.User, Device: verified.Device, Generation: verified.Generation, From: client, At: now, Foreign: verified.Foreign,
 	})
 	if why != reason.OK {
-		return device.Subject{Device: verified.Device}, why
+		unknown := device.Subject{Device: verified.Device}
+		if verified.Foreign != nil { // his issuer has proved who he is; nobody here may know him
+			unknown.Name = verified.Foreign.Owner
+		}
+		return unknown, why
 	}
 	return subject, reason.OK
 }

@@ -122,6 +122,9 @@ func TestReloadOfTheFirstIssuer(t *testing.T) {
 	}
 	s.reload(t, withDjango(t, cfg))
 	s.demand(t, "a name that is taken", "/auth/traefik", djangoToken("7", "0b0c7f7e-9d43-4c0a-8a5e-0f1e2d3c4b5a"), "token_unverified")
+	if len(s.log.with(`"reason":"token_unverified","status":401,"user":"django:7"`)) != 1 {
+		t.Error("the log does not say whom a good signature named")
+	}
 	s.demand(t, "a name that is not", "/auth/traefik", djangoToken("8", "1b0c7f7e-9d43-4c0a-8a5e-0f1e2d3c4b5a"), "")
 }
 
