@@ -168,7 +168,7 @@ func (s *Server) serveHTTP(end *ending, g *errgroup.Group, name string, l net.Li
 	}
 	server := s.httpServer(name, h)
 	server.TLSConfig = s.tlsOf(name)
-	g.Go(func() error { return serve(server, name, l) })
+	g.Go(func() error { return serve(server, name, s.room.listener(l)) })
 	end.drains(g, func() error { return s.shutDown(server, name) })
 }
 
@@ -178,7 +178,7 @@ func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener)
 		return
 	}
 	server := s.httpServer("operations", s.operations())
-	g.Go(func() error { return serve(server, "operations", l) })
+	g.Go(func() error { return serve(server, "operations", s.room.listener(l)) })
 	g.Go(func() error {
 		<-end.watched.Done()
 		return s.shutDown(server, "operations")
@@ -187,7 +187,7 @@ func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener)
 
 func (s *Server) httpServer(name string, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		Handler: s.room.around(h), ConnContext: s.room.remember, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		WriteTimeout: requestTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog(s.log, name),
 		DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with 200, which is what allows
 	}

@@ -52,6 +52,7 @@ type Server struct {
 	served   atomic.Int32 // what gRPC health was told last
 
 	grpcHealth *health.Server
+	room       headroom // of the HTTP listeners
 
 	live      atomic.Pointer[live]
 	reloading sync.Mutex // held while live is replaced
