@@ -1,7 +1,7 @@
 // Command bench measures the gate beside servers of the same transport that do nothing, in one run and
 // on one machine: checks over gRPC and HTTP, the check's latency beside people who sign in, and how soon
 // a removed device is refused. With -timing it measures instead whether the time of a refused sign-in
-// tells who has an account.
+// tells who has an account, and with -abuse what attacks cost the honest.
 //
 // It guarantees that every answer is looked at (a gate that answers wrongly is not fast), that all
 // traffic stays on loopback, that a run is bounded in time, and that every process it starts has ended
@@ -45,16 +45,17 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.SetOutput(progress)
 	quick := flags.Bool("quick", false, "a short run that shows that everything works; its numbers say little")
 	timing := flags.Bool("timing", false, "measure whether the time of a refused sign-in tells who has an account, instead of the checks")
+	abused := flags.Bool("abuse", false, "measure checks quiet and beside attacks, instead of the gate beside a no-op")
 	alone := flags.Int("alone", 0, "with -timing: so many rounds alone instead of the plan's, to come to those beside a crowd sooner")
 	output := flags.String("o", "table", "`FORM` of the report: table or json")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *output != "table" && *output != "json" || flags.NArg() > 0 {
-		return errors.New("usage: bench [-quick] [-timing [-alone N]] [-o table|json]")
+	if *output != "table" && *output != "json" || flags.NArg() > 0 || *timing && *abused {
+		return errors.New("usage: bench [-quick] [-timing [-alone N] | -abuse] [-o table|json]")
 	}
 	debug.SetGCPercent(clientGC)
-	report, err := measured(ctx, *timing, *quick, *alone, progress)
+	report, err := measured(ctx, what{timing: *timing, abuse: *abused, quick: *quick, alone: *alone}, progress)
 	if err != nil {
 		return err
 	}
@@ -67,16 +68,25 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 // printer is a report that people can read.
 type printer interface{ print(io.Writer) error }
 
-func measured(ctx context.Context, timing, quick bool, alone int, progress io.Writer) (printer, error) {
-	checks, attempts := fullPlan, fullTiming
-	if quick {
-		checks, attempts = quickPlan, quickTiming
+// what says what is to be measured.
+type what struct {
+	timing, abuse, quick bool
+	alone                int // rounds of timing; 0: the plan's
+}
+
+func measured(ctx context.Context, w what, progress io.Writer) (printer, error) {
+	checks, attempts, attacks := fullPlan, fullTiming, fullAbuse
+	if w.quick {
+		checks, attempts, attacks = quickPlan, quickTiming, quickAbuse
 	}
-	if alone > 0 {
-		attempts.alone = alone
+	if w.alone > 0 {
+		attempts.alone = w.alone
 	}
-	if timing {
+	switch {
+	case w.timing:
 		return measureTiming(ctx, attempts, progress)
+	case w.abuse:
+		return measureAbuse(ctx, attacks, progress)
 	}
 	return measure(ctx, checks, progress)
 }
