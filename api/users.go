@@ -81,6 +81,8 @@ func sentence(text string) string {
 }
 
 func (s *server) listUsers(ctx context.Context, c echo.Context, _ admin) error {
+	// Who has just been seen for the first time is there too. A store that takes no writes can still be read.
+	_ = s.Login.Devices.StoreArrivals(ctx)
 	limit, err := pageLimit(c.QueryParams())
 	if err != nil {
 		return err

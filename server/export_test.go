@@ -35,3 +35,12 @@ func (s *Server) ServeOn(ctx context.Context, name string, l net.Listener) error
 	s.begin(ctx, end)
 	return g.Wait()
 }
+
+// Forget sweeps the devices whose time is over.
+func (s *Server) Forget(ctx context.Context) error {
+	for {
+		if n, err := s.live.Load().login.Devices.Forget(ctx, sweepBatch); n == 0 || err != nil {
+			return err
+		}
+	}
+}
