@@ -218,7 +218,7 @@ func (g *gate) askOn(c net.Conn) error {
 const checkHead = "GET /auth/traefik HTTP/1.1\r\nHost: gate.example\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\n" +
 	"X-Forwarded-Host: app.example\r\nX-Forwarded-Uri: /orders/1\r\nX-Forwarded-For: 203.0.113.9\r\n"
 
-// TestManyStreams: the same over gRPC, where a connection costs the most.
+// TestManyCallers: the same over gRPC, where a connection costs the most.
 func TestManyCallers(t *testing.T) {
 	count := connections(t)
 	g := startGate(t, nil)
