@@ -57,8 +57,8 @@ func readText(name string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("there is no such file: %w", fs.ErrNotExist)
 	}
-	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return "", errors.New("not a regular file") // opening a pipe would wait for its writer, for ever
+	if err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		return "", errors.New("a pipe or a socket; write a file") // opening a pipe would wait for its writer, for ever
 	}
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -331,7 +331,7 @@ func TestChangedFile(t *testing.T) {
 	if err := errors.Join(syscall.Mkfifo(w.path+".pipe", 0o600), os.Rename(w.path+".pipe", w.path)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is logged", func() bool { return len(s.log.with("not a regular file")) > 0 })
+	eventually(t, "it is logged", func() bool { return len(s.log.with("a pipe or a socket")) > 0 })
 	w.write(t, w.base+staffOnly)
 	eventually(t, "the next file counts", func() bool { return s.check(t, "/auth/traefik", token).status == 403 })
 	w.write(t, w.base)
