@@ -130,3 +130,22 @@ func (x *Index) endOfUser(user uuid.UUID) EndReason {
 	}
 	return RevokedByAdmin
 }
+
+// EndUnknown leaves the mark of a device of another issuer that nobody has seen yet, and which has just ended: its
+// tokens may be shown for the first time later. That somebody has registered it meanwhile is db.ErrConflict. Errors:
+// the store's.
+func (r *Registry) EndUnknown(ctx context.Context, user, device uuid.UUID, cause Cause) error {
+	storing := r.Index.storingOf(user)
+	storing.Lock()
+	defer storing.Unlock()
+	now := r.Now()
+	row := deviceRow{
+		user: user, generation: 1, created: now.UnixMilli(), tokens: 1, foreign: true,
+		ended: cause.Why, until: now.Add(r.Index.keepOf(true)).UnixMilli(),
+	}
+	_, err := r.Activity.Commit(ctx, db.Txn{
+		If:     []db.Condition{db.Absent(deviceRowKey(device))},
+		Writes: []db.Write{db.Put(deviceRowKey(device), row.encode())},
+	}, cause.Event(user, device))
+	return err
+}

@@ -687,3 +687,22 @@ func TestForeignOwnersInSpellings(t *testing.T) {
 		t.Errorf("a local user of her name: %v, want %v", err, login.ErrUserExists)
 	}
 }
+
+// TestForeignEndUnknown: the mark of a device that nobody had seen never overwrites what is there by now.
+func TestForeignEndUnknown(t *testing.T) {
+	g, p := newForeignGate(t), from("7", "")
+	cause := device.Cause{Why: device.Logout}
+	g.wantShown(t, reason.OK, p)
+	if err := g.Devices.StoreArrivals(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Devices.EndUnknown(t.Context(), p.User, p.Device, cause); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("a device that is stored: %v, want %v", err, db.ErrConflict)
+	}
+	g.wantShown(t, reason.OK, p)
+	unseen := p.another()
+	if err := g.Devices.EndUnknown(t.Context(), unseen.User, unseen.Device, cause); err != nil {
+		t.Fatal(err)
+	}
+	g.wantShown(t, reason.DeviceNotRecognized, unseen)
+}
