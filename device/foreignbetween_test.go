@@ -354,3 +354,55 @@ func TestForeignLimitOfAdmins(t *testing.T) {
 	}
 	a.agree(t)
 }
+
+// full returns a user with as many devices as he may have, of which the first alone is idle.
+func (a *abroad) full(t *testing.T, p person) (idle uuid.UUID) {
+	t.Helper()
+	idle = a.newcomer(t, p)
+	rest := make([]uuid.UUID, bound-1)
+	for i := range rest {
+		rest[i] = a.newcomer(t, p)
+	}
+	a.batch(t)
+	a.clock.Advance(2 * tokenLife)
+	for _, uid := range rest {
+		a.passes(t, p, uid)
+	}
+	return idle
+}
+
+// A device gives way to one that then turns out to be somebody else's: it is back, as it was.
+func TestForeignGaveWayToNobody(t *testing.T) {
+	a, p, q := newAbroad(t), someone(), someone()
+	a.newcomer(t, q)
+	old, uid := a.full(t, p), uuid.New()
+	a.passes(t, p, uid) // old gives way in memory
+	if err := a.register(t, q, uid); err != nil {
+		t.Fatal(err)
+	}
+	a.batch(t)
+	a.passes(t, p, old)
+	a.agree(t)
+}
+
+// The same, but that the device ended meanwhile for good, by an end that was on its way: it stays so.
+func TestForeignGaveWayAndEnded(t *testing.T) {
+	a, p, q := newAbroad(t), someone(), someone()
+	a.newcomer(t, q)
+	old, uid := a.full(t, p), uuid.New()
+	b := &between{Store: a.store, commit: writes(device.DeviceRowKey(old))}
+	b.happen = func() { a.passes(t, p, uid) }
+	a.reg.through(b)
+	if err := a.reg.End(t.Context(), p.id, old, device.Replaced); err != nil {
+		t.Fatal(err)
+	}
+	a.reg.through(a.store)
+	if err := a.register(t, q, uid); err != nil {
+		t.Fatal(err)
+	}
+	a.batch(t)
+	if why := a.show(p, old); why == reason.OK {
+		t.Error("a device whose end was acknowledged passes")
+	}
+	a.agree(t)
+}
