@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -64,7 +65,8 @@ func TestLimitLoweredByConfiguration(t *testing.T) {
 // and each of the others was put out once.
 func TestParallelSignIns(t *testing.T) {
 	g := newGate(t, within(1))
-	for _, name := range []string{"alice", "bob", "carol"} {
+	for round := range times(4) {
+		name := fmt.Sprint("alice ", round)
 		u := g.user(t, name)
 		sessions := make([]login.Session, 64)
 		var wg sync.WaitGroup

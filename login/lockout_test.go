@@ -17,6 +17,7 @@ import (
 	"devicegate/lockout"
 	"devicegate/login"
 	"devicegate/password"
+	"devicegate/reason"
 )
 
 // locking returns a service on the gate's store that locks after 5 failures from one network, and 20 of one
@@ -340,5 +341,57 @@ func TestClearLockout(t *testing.T) {
 	}
 	if _, err := g.tryFrom(t, "alice", secret, "192.0.2.7"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever holds a session does not get new guesses by using it.
+func TestRefreshResetsNoCounter(t *testing.T) {
+	g := newGate(t, noLimit).locking(t)
+	u := g.user(t, "alice")
+	s := g.signIn(t, "alice")
+	home := client.IP.String()
+	g.guess(t, 4, "alice", home)
+	for range 3 {
+		s = g.refresh(t, s.Refresh)
+		g.want(t, u, s, reason.OK)
+		if err := g.VerifyRefresh(t.Context(), s.Refresh); err != nil {
+			t.Error(err)
+		}
+	}
+	g.guess(t, 1, "alice", home)
+	g.refresh(t, s.Refresh)
+	_, err := g.tryFrom(t, "alice", secret, home)
+	wantWait(t, err, login.Locked, time.Minute)
+}
+
+// While strangers and he himself have locked his name, whoever is in stays in and goes on: nothing about a session asks a
+// counter.
+func TestLockTouchesNoSession(t *testing.T) {
+	g := newGate(t, noLimit).locking(t)
+	u := g.user(t, "alice")
+	s, other := g.signIn(t, "alice"), g.signIn(t, "alice")
+	home := client.IP.String()
+	g.guess(t, 5, "alice", home)
+	for i := range 3 {
+		g.guess(t, 5, "alice", fmt.Sprintf("198.51.100.%d", i))
+	}
+	for _, from := range []string{home, "203.0.113.9"} {
+		_, err := g.tryFrom(t, "alice", secret, from)
+		wantWait(t, err, login.Locked, time.Hour)
+	}
+	for range 3 {
+		if _, why := g.index.Check(g.use(u, s)); why != reason.OK {
+			t.Errorf("a check answers %v", why)
+		}
+		if err := g.VerifyRefresh(t.Context(), s.Refresh); err != nil {
+			t.Errorf("VerifyRefresh = %v", err)
+		}
+		s = g.refresh(t, s.Refresh)
+	}
+	if err := g.EndOther(t.Context(), caller(u, s), other.Device); err != nil {
+		t.Errorf("ending another device: %v", err)
+	}
+	if err := g.Logout(t.Context(), caller(u, s)); err != nil {
+		t.Errorf("Logout = %v", err)
 	}
 }

@@ -62,8 +62,20 @@ func FoldName(name string) string {
 		}
 		return r
 	}, name)
-	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(visible)))
+	folded := norm.NFKC.String(strings.Map(cherokee, cases.Fold().String(norm.NFKC.String(visible))))
 	return strings.Join(strings.Fields(folded), " ")
+}
+
+// cherokee maps the small Cherokee letters to their capitals, as Unicode's CaseFolding.txt has it. Fold swaps the two, which
+// would leave two accounts.
+func cherokee(r rune) rune {
+	switch {
+	case r >= 0xab70 && r <= 0xabbf:
+		return r - 0xab70 + 0x13a0
+	case r >= 0x13f8 && r <= 0x13fd:
+		return r - 8
+	}
+	return r
 }
 
 // ForeignNameKey returns what a name of a user of another issuer is compared with those of local ones by.

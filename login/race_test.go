@@ -65,13 +65,13 @@ var acts = []act{
 
 // Whatever happens at the same moment, nothing that an acknowledged act has ended is live after it.
 func TestPairsAtOnce(t *testing.T) {
-	const limit, rounds = 3, 12
+	const limit = 3
 	g := newGate(t, within(limit))
 	var pairs sync.WaitGroup
 	for i, a := range acts {
 		for _, b := range acts[i:] {
 			pairs.Go(func() {
-				for round := range rounds {
+				for round := range times(16) {
 					name := fmt.Sprintf("%s and %s %d", a.name, b.name, round)
 					s := &scene{gate: g, user: g.user(t, name)}
 					s.target, s.other = g.signIn(t, name), g.signIn(t, name)

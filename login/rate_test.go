@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -81,4 +82,64 @@ func TestSignInRateNetworks(t *testing.T) {
 			t.Errorf("%s: %v, waits should be %v", ip, err, waits)
 		}
 	}
+}
+
+// Networks without number neither free those that wait nor take more memory than the list may.
+func TestRateUnderAFloodOfNetworks(t *testing.T) {
+	const flood, mostBytes = 100_000, 48 << 20
+	c := newClock()
+	rates := login.NewRates(login.Rate{Count: 3, Per: time.Minute}, c.Now)
+	network := func(n int) netip.Addr {
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(n >> 16), byte(n >> 8), byte(n)})
+	}
+	waits := func(ip netip.Addr) bool { return rates.Take(ip) > 0 }
+	var limited []netip.Addr
+	for i := range 100 {
+		ip := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+		for attempt := range 4 {
+			if waits(ip) != (attempt == 3) {
+				t.Fatalf("attempt %d from %v", attempt, ip)
+			}
+		}
+		limited = append(limited, ip)
+	}
+	before := heap()
+	for n := range flood {
+		if waits(network(n)) {
+			t.Fatalf("network %d has to wait at its first attempt", n)
+		}
+	}
+	if grown := heap() - before; grown > mostBytes {
+		t.Errorf("the list grew by %d bytes, at most %d", grown, mostBytes)
+	}
+	if n, most := rates.Len(); n > most {
+		t.Errorf("%d networks are remembered, at most %d", n, most)
+	}
+	for _, ip := range limited {
+		if !waits(ip) {
+			t.Fatalf("the flood has freed %v", ip)
+		}
+	}
+	for n := range 20_000 { // networks that are told to wait are bounded as well
+		for range 4 {
+			rates.Take(network(n))
+		}
+	}
+	if n, most := rates.Len(); n > most {
+		t.Errorf("%d networks are remembered, at most %d", n, most)
+	}
+	c.Advance(time.Minute)
+	for _, ip := range limited {
+		if waits(ip) {
+			t.Errorf("%v has to wait after its time", ip)
+		}
+	}
+	runtime.KeepAlive(rates)
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

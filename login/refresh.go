@@ -71,6 +71,9 @@ func (s *Service) rotate(rec *device.Record, p presented, token string, client C
 		} else {
 			rec.Refresh = device.Refresh{Current: hashRefresh(next), Previous: p.hash, RotatedAt: now}
 		}
+		if rec.SignedInAt.After(now) {
+			rec.SignedInAt = now // the clock was ahead: max_lifetime must not wait for it to come round again
+		}
 		rec.ExpiresAt = s.expiry(rec.SignedInAt)
 	case inGrace: // the successor was already made; nothing moves on
 	default:
@@ -93,7 +96,9 @@ func (s *Service) standing(rec *device.Record, p presented) standing {
 	switch {
 	case bytes.Equal(p.hash, rec.Refresh.Current):
 		return current
-	case bytes.Equal(p.hash, rec.Refresh.Previous) && s.now().Sub(rec.Refresh.RotatedAt) <= s.config.RefreshGrace:
+	// Where the clock was set back by more than the grace, nobody knows how old the rotation is: a stolen token must not
+	// have its grace for as long as the clock went back.
+	case bytes.Equal(p.hash, rec.Refresh.Previous) && s.now().Sub(rec.Refresh.RotatedAt).Abs() <= s.config.RefreshGrace:
 		return inGrace
 	}
 	return old

@@ -64,7 +64,7 @@ func TestParallelRefreshes(t *testing.T) {
 	g := newGate(t, noLimit)
 	u := g.user(t, "alice")
 	token := g.signIn(t, "alice").Refresh
-	for range 10 {
+	for range times(40) {
 		var wg sync.WaitGroup
 		next := make([]string, 8)
 		for i := range next {
