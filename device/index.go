@@ -234,21 +234,13 @@ func (x *Index) lookAndNote(use Use) (Subject, move, reason.Reason) {
 	return subject, moved, reason.OK
 }
 
-// Peek is Check without the trace: what verify asks.
+// Peek is Check without the trace and wherever the use comes from: what verify asks.
 func (x *Index) Peek(use Use) (Subject, reason.Reason) {
+	use.From = netip.Addr{} // where it is not known nothing moves
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	_, subject, why := x.look(use)
-	if why == reason.DeviceNotRecognized && x.mayRegister(use) && x.room(use) {
-		if len(x.pending) >= maxArrivals {
-			return Subject{}, reason.StoreUnavailable
-		}
-		return x.subjectOf(use, x.users[use.User], use.At), reason.OK // what a check would answer
-	}
-	if why == reason.OK && x.sightings.compromised(use.Device, use.Generation) {
-		return Subject{}, reason.DeviceCompromised
-	}
-	return subject, why
+	f := x.foresee(use)
+	return f.Subject, f.Reason
 }
 
 // lives answers for the device alone, as the store has it: whatever token asks, and though it is about to

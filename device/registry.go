@@ -193,6 +193,19 @@ func (r *Registry) get(ctx context.Context, user, device uuid.UUID) (Record, db.
 	return rec, found[0], err
 }
 
+// Stored returns a device of user as the store has it at this moment, or ErrNotFound. Unlike Get it writes nothing, and does
+// not say whether the device lives.
+func (r *Registry) Stored(ctx context.Context, user, device uuid.UUID) (Record, error) {
+	e, err := r.Store.Get(ctx, deviceKey(user, device))
+	if errors.Is(err, db.ErrNotFound) {
+		return Record{}, ErrNotFound
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	return decodeRecord(e.Key, e.Value)
+}
+
 // Update changes one live device through change, which may be called again when somebody else changed
 // the record meanwhile; its error is returned as it is and nothing is written. What change does to
 // UID, User, Ordinal, Generation, Tokens or CreatedAt is ignored.

@@ -126,17 +126,22 @@ type move struct {
 // sight notes a use that was let pass so far. flushed is what was known before the last flush; x.mu is held
 // for reading, so that no flush comes between the two.
 func (x *Index) sight(use Use, flushed sighting) (m move) {
-	now := newSighting(use)
 	x.sightings.update(use.Device, func(before sighting, known bool) sighting {
-		if !known {
-			before = flushed
-		}
 		var after sighting
-		after, m.tell = x.ipChange.judge(before, now)
-		m.mustEnd, m.from, m.told = after.compromised, before.addr(), x.ipChange.Told
+		after, m = x.judgeMove(use, flushed, before, known)
 		return after
 	})
 	return m
+}
+
+// judgeMove says what a use means beside the last one: before, where it is known, else flushed. It changes nothing.
+func (x *Index) judgeMove(use Use, flushed, before sighting, known bool) (after sighting, m move) {
+	if !known {
+		before = flushed
+	}
+	after, m.tell = x.ipChange.judge(before, newSighting(use))
+	m.mustEnd, m.from, m.told = after.compromised, before.addr(), x.ipChange.Told
+	return after, m
 }
 
 // LastUse returns when and from where a check last let device pass; zero values where none has.
