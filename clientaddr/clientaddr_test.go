@@ -99,3 +99,23 @@ func FuzzFromProxy(f *testing.F) {
 		}
 	})
 }
+
+// TestTrace tells the entries that were looked at, the nearest first, and comes to the same client.
+func TestTrace(t *testing.T) {
+	self := netip.MustParseAddr("10.0.0.1")
+	for _, c := range spoofs {
+		var seen []string
+		got := trusted.TraceFromProxy(self, c.forwarded, func(h clientaddr.Hop) {
+			seen = append(seen, h.Entry)
+			if h.Addr.IsValid() && h.Addr.Zone() != "" {
+				t.Errorf("%s: %v", c.name, h)
+			}
+		})
+		if got.String() != c.proxy {
+			t.Errorf("%s: %s, want %s", c.name, got, c.proxy)
+		}
+		if c.name == "through a second trusted proxy" && (len(seen) != 2 || seen[0] != " 10.0.0.2" || seen[1] != " 203.0.113.9") {
+			t.Errorf("%s: looked at %q", c.name, seen)
+		}
+	}
+}
