@@ -1,5 +1,7 @@
 package token
 
+import "github.com/google/uuid"
+
 // Cached says whether a check of raw would hit, without counting as a hit.
 func (v *Verifier) Cached(raw string) bool {
 	id := digest(raw)
@@ -19,3 +21,30 @@ func (v *Verifier) Remember(raw string, facts Verified) {
 
 // CacheBytes returns the size of all slots.
 func (v *Verifier) CacheBytes() int { return len(v.cache.sets) * setBytes }
+
+// AssertionsKept returns how many assertions of a device are kept, and what all of them are counted as, in bytes.
+func (a *Asserter) AssertionsKept(device uuid.UUID) (count, bytes int) {
+	for i := range a.kept.shards {
+		bytes += a.kept.shards[i].bytes
+	}
+	if d := a.kept.shard(device).devices[device]; d != nil {
+		count = len(d.kept)
+	}
+	return count, bytes
+}
+
+// AssertionDevices returns of how many devices anything is kept.
+func (a *Asserter) AssertionDevices() (devices int) {
+	for i := range a.kept.shards {
+		devices += len(a.kept.shards[i].devices)
+	}
+	return devices
+}
+
+// Bounds that tests hold assertions to.
+const (
+	HostsPerDevice      = hostsPerDevice
+	FairHosts           = fairHosts
+	SignaturesPerDevice = signaturesPerDevice
+	AssertionShards     = assertionShards
+)

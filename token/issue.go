@@ -52,7 +52,7 @@ func (i *Issuer) Issue(s Subject) (string, Claims, error) {
 	if err != nil { // text that is not UTF-8
 		return "", Claims{}, fmt.Errorf("%w: %w", ErrSubject, err)
 	}
-	raw, err := signer.sign(payload)
+	raw, err := signer.sign(payload, headerType)
 	if err != nil {
 		return "", Claims{}, fmt.Errorf("token: signing: %w", err)
 	}
@@ -106,9 +106,9 @@ func (i *Issuer) wire(c Claims) wireClaims {
 }
 
 // sign returns payload as a compact JWS whose header is exactly alg, kid and typ.
-func (k *keyPair) sign(payload []byte) ([]byte, error) {
+func (k *keyPair) sign(payload []byte, typ string) ([]byte, error) {
 	h := jws.NewHeaders()
-	for name, value := range map[string]string{jws.KeyIDKey: k.kid, jws.TypeKey: headerType} {
+	for name, value := range map[string]string{jws.KeyIDKey: k.kid, jws.TypeKey: typ} {
 		if err := h.Set(name, value); err != nil {
 			return nil, err
 		}

@@ -25,38 +25,38 @@ type scanned struct {
 
 // scan is the gate before jwx: it accepts the one canonical spelling of a compact JWS that could be
 // ours and nothing else. It looks at no key and no claim. The caller has bounded the length.
-func scan(raw string) (scanned, reason.Reason) {
+func scan(raw string) (scanned, Finding) {
 	rawHeader, rawClaims, rawSignature, ok := compact.Split(raw)
 	if !ok {
-		return scanned{}, reason.TokenMalformed
+		return scanned{}, refuse(reason.TokenMalformed, "it is not three parts with a dot between them")
 	}
 	head, ok := compact.Decode(rawHeader)
 	if !ok || !compact.Object(head, maxNesting) {
-		return scanned{}, reason.TokenMalformed
+		return scanned{}, refuse(reason.TokenMalformed, "the header is not one JSON object in base64url")
 	}
 	// Members beyond these three are instructions to the verifier (crit, jwk, jku, b64): none is obeyed.
 	var h header
 	err := json.Unmarshal(head, &h, json.RejectUnknownMembers(true))
 	if err != nil || h.Algorithm == nil || h.Type == nil {
-		return scanned{}, reason.TokenMalformed
+		return scanned{}, refuse(reason.TokenMalformed, "the header lacks alg or typ, or has something beside alg, kid and typ")
 	}
 	claims, ok := compact.Decode(rawClaims)
 	if !ok || !compact.Object(claims, maxNesting) {
-		return scanned{}, reason.TokenMalformed
+		return scanned{}, refuse(reason.TokenMalformed, "the claims are not one flat JSON object in base64url")
 	}
 	signature, ok := compact.Decode(rawSignature)
 	if !ok {
-		return scanned{}, reason.TokenMalformed
+		return scanned{}, refuse(reason.TokenMalformed, "the signature is not base64url: was the end of the token cut off?")
 	}
 	c := scanned{algorithm: Algorithm(*h.Algorithm), typ: *h.Type, signature: signature}
 	if !c.algorithm.Valid() {
-		return scanned{}, reason.TokenUnverified
+		return scanned{}, refuse(reason.TokenUnverified, "alg is none that this gate signs with")
 	}
 	if !c.algorithm.fits(len(signature)) {
-		return scanned{}, reason.TokenMalformed
+		return scanned{}, refuse(reason.TokenMalformed, "the signature has not the length of one in alg: was the end of the token cut off?")
 	}
 	if h.KeyID != nil {
 		c.keyID = *h.KeyID // an empty kid is the kid of no key
 	}
-	return c, reason.OK
+	return c, good
 }

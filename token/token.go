@@ -1,7 +1,8 @@
 // Package token makes and checks devicegate's own access tokens: JWTs signed with Ed25519, ECDSA on
 // P-256 or RSA, bound to one user and one device. It is the only package that imports jwx, and from
 // jwx it takes keys, key sets and signatures; what a token may look like and what its claims mean is
-// decided here. It keeps the keys too: rotates them, in the store, or reads them from a file.
+// decided here. It keeps the keys too: rotates them, in the store, or reads them from a file. With the same keys it
+// signs assertions, which tell a backend who was let pass (Asserter), and which it never takes for access tokens.
 //
 // What it guarantees:
 //

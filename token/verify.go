@@ -63,19 +63,26 @@ func (v *Verifier) Verify(raw string) (Verified, reason.Reason) {
 			return verified, why
 		}
 	}
-	c, why := scan(raw)
-	if why != reason.OK {
-		return Verified{}, why
-	}
-	payload, why := keys.verify(raw, &c)
-	if why != reason.OK {
-		return Verified{}, why
-	}
-	verified, why := v.judge(c.typ, payload, now)
-	if why == reason.OK {
+	verified, f := v.read(raw, keys, now)
+	if f.Reason == reason.OK {
 		v.cache.put(id, keys.epoch, verified, now)
 	}
-	return verified, why
+	return verified, f.Reason
+}
+
+// read judges a token of ours, whatever the cache knows of it. It leaves no trace.
+func (v *Verifier) read(raw string, keys *keySet, now int64) (Verified, Finding) {
+	c, f := scan(raw)
+	if f.Reason != reason.OK {
+		return Verified{}, f
+	}
+	payload, f := keys.verify(raw, &c)
+	if f.Reason != reason.OK {
+		return Verified{}, f
+	}
+	verified, f := v.judge(c.typ, payload, now)
+	f.Signed = true
+	return verified, f
 }
 
 // Others verifies the tokens that other issuers made.
@@ -83,6 +90,9 @@ type Others interface {
 	// Verify answers for a token, or says that it is not theirs: then it is judged as one of ours. digest is
 	// the SHA-256 of raw, which is at most MaxSize long and nothing else yet. Every reason but OK refuses.
 	Verify(raw string, digest [sha256.Size]byte) (verified Verified, why reason.Reason, theirs bool)
+	// Inspect is Verify with what the verdict was come to by. It leaves no trace: nothing is remembered and no key
+	// is asked for.
+	Inspect(raw string) (inspection Inspection, theirs bool)
 }
 
 // digest returns the SHA-256 of raw. A usual token is copied to the stack: a hit allocates nothing.
@@ -104,47 +114,57 @@ func digestLong(raw string) [sha256.Size]byte {
 
 // verify checks the signature of a scanned token with the one key that kid names, in the one algorithm
 // that this key is for, and returns the bytes that were signed as its claims.
-func (s *keySet) verify(raw string, c *scanned) ([]byte, reason.Reason) {
+func (s *keySet) verify(raw string, c *scanned) ([]byte, Finding) {
 	if len(s.keys) == 0 {
-		return nil, reason.KeysUnavailable
+		return nil, refuse(reason.KeysUnavailable, "the signing keys could not be read whole, so that there is none")
 	}
 	key, ok := s.keys[c.keyID]
-	if !ok || key.alg != c.algorithm {
-		return nil, reason.TokenUnverified
-	}
-	if key.alg == ES256 && !lowS(c.signature) {
-		return nil, reason.TokenUnverified
+	switch {
+	case c.keyID == "":
+		return nil, refuse(reason.TokenUnverified, "the token names no key (kid)")
+	case !ok:
+		return nil, refuse(reason.TokenUnverified, "no key of this gate has the kid of the token")
+	case key.alg != c.algorithm:
+		return nil, refuse(reason.TokenUnverified, "the key that kid names is for another algorithm than alg")
+	case key.alg == ES256 && !lowS(c.signature):
+		return nil, refuse(reason.TokenUnverified, "the signature was changed into its other form (a high s)")
 	}
 	payload, err := jws.Verify([]byte(raw), jws.WithKey(key.alg.jwa(), key.public))
 	if err != nil {
-		return nil, reason.TokenUnverified
+		return nil, refuse(reason.TokenUnverified, "the signature is wrong: the token was changed, or signed with another key")
 	}
-	return payload, reason.OK
+	return payload, good
 }
 
 // judge decides about claims whose signature has been verified.
-func (v *Verifier) judge(typ string, payload []byte, now int64) (Verified, reason.Reason) {
+func (v *Verifier) judge(typ string, payload []byte, now int64) (Verified, Finding) {
 	var c wireClaims
-	if err := json.Unmarshal(payload, &c); err != nil || !c.complete() {
-		return Verified{}, reason.TokenMalformed
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return Verified{}, refuse(reason.TokenMalformed, "a claim is of the wrong type")
+	}
+	if !c.complete() {
+		return Verified{}, refuse(reason.TokenMalformed, "a claim is missing or empty, or a time is not above 0")
 	}
 	if c.Issuer != v.issuer {
-		return Verified{}, reason.TokenUnverified
+		return Verified{}, refuse(reason.TokenUnverified, "iss is another: tokens.issuer was changed, or another gate has the same keys")
 	}
-	if typ != headerType || c.TokenType != claimTokenType {
-		return Verified{}, reason.TokenWrongType
+	if typ != headerType {
+		return Verified{}, refuse(reason.TokenWrongType, "typ is not that of an access token")
+	}
+	if c.TokenType != claimTokenType {
+		return Verified{}, refuse(reason.TokenWrongType, "token_type is not access")
 	}
 	if c.Audience != v.audience {
-		return Verified{}, reason.TokenWrongAudience
+		return Verified{}, Finding{Reason: reason.TokenWrongAudience}
 	}
 	if why := v.live(c.Expires, c.NotBefore, c.IssuedAt, now); why != reason.OK {
-		return Verified{}, why
+		return Verified{}, Finding{Reason: why}
 	}
 	if c.Expires-c.IssuedAt > v.lifetime { // both are positive: the difference cannot overflow
-		return Verified{}, reason.TokenLivesTooLong
+		return Verified{}, Finding{Reason: reason.TokenLivesTooLong}
 	}
 	if c.DeviceUID == "" {
-		return Verified{}, reason.DeviceUIDMissing
+		return Verified{}, Finding{Reason: reason.DeviceUIDMissing}
 	}
 	return c.facts()
 }
@@ -172,14 +192,19 @@ func (c *wireClaims) complete() bool {
 }
 
 // facts returns what the claims say about whom, or token_malformed where that is ambiguous.
-func (c *wireClaims) facts() (Verified, reason.Reason) {
+func (c *wireClaims) facts() (Verified, Finding) {
 	user, ok1 := canonicalUUID(c.Subject)
 	device, ok2 := canonicalUUID(c.DeviceUID)
-	if !ok1 || !ok2 || c.UserID != c.Subject || c.Expires <= c.IssuedAt || c.Expires <= c.NotBefore {
-		return Verified{}, reason.TokenMalformed
+	switch {
+	case !ok1 || !ok2:
+		return Verified{}, refuse(reason.TokenMalformed, "sub or device_uid is no UUID in its one spelling")
+	case c.UserID != c.Subject:
+		return Verified{}, refuse(reason.TokenMalformed, "user_id is not sub")
+	case c.Expires <= c.IssuedAt || c.Expires <= c.NotBefore:
+		return Verified{}, refuse(reason.TokenMalformed, "the token ends before it begins")
 	}
 	generation := max(c.Generation, firstGeneration)
-	return Verified{User: user, Device: device, Generation: generation, IssuedAt: c.IssuedAt, NotBefore: c.NotBefore, Expires: c.Expires}, reason.OK
+	return Verified{User: user, Device: device, Generation: generation, IssuedAt: c.IssuedAt, NotBefore: c.NotBefore, Expires: c.Expires}, good
 }
 
 // canonicalUUID parses the lower-case dashed form and refuses every other spelling of the same id,

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -36,6 +37,17 @@ func Object(b []byte, depth int) bool {
 		return false
 	}
 	return shallow(b, depth) && jsontext.Value(b).IsValid()
+}
+
+// Members returns the members of the object that a part of a token is, under the conditions of Decode and Object.
+func Members(part string, depth int) (map[string]jsontext.Value, bool) {
+	object, ok := Decode(part)
+	if !ok || !Object(object, depth) {
+		return nil, false
+	}
+	var members map[string]jsontext.Value
+	err := json.Unmarshal(object, &members)
+	return members, err == nil
 }
 
 // shallow says whether b opens at most limit arrays and objects within each other. It is asked before the

@@ -5,6 +5,7 @@ import (
 
 	"devicegate/reason"
 	"devicegate/token"
+	"devicegate/token/keysource"
 )
 
 // Refresh verifies a refresh token of an issuer whose refresh tokens are exchanged for ours. id stands for the
@@ -14,13 +15,13 @@ func (s *Issuers) Refresh(raw string) (verified token.Verified, id [sha256.Size]
 	if len(raw) > token.MaxSize {
 		return verified, id, reason.TokenMalformed
 	}
-	verified, by, _, why := s.verify(raw, refresh, s.now().Unix())
+	j, theirs := s.verify(raw, refresh, s.now().Unix(), (*keysource.Source).Unknown)
 	switch {
-	case by == nil:
+	case !theirs:
 		return token.Verified{}, id, reason.TokenUnverified
-	case why != reason.OK:
-		return token.Verified{}, id, why
-	case !by.Exchange:
+	case j.Reason != reason.OK:
+		return token.Verified{}, id, j.Reason
+	case !j.by.Exchange:
 		return token.Verified{}, id, reason.TokenWrongType
 	}
 	t, _ := scan(raw)
@@ -28,5 +29,5 @@ func (s *Issuers) Refresh(raw string) (verified token.Verified, id [sha256.Size]
 	if jti == "" {
 		return token.Verified{}, id, reason.TokenMalformed // of a key set, which need not have one elsewhere
 	}
-	return verified, sha256.Sum256([]byte(by.Name + "\x00" + jti)), reason.OK
+	return j.verified, sha256.Sum256([]byte(j.by.Name + "\x00" + jti)), reason.OK
 }

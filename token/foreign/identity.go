@@ -31,30 +31,33 @@ type names struct {
 }
 
 // identity reads under which name and with which roles the user passes.
-func (i *issuer) identity(c claims, v *token.Verified) reason.Reason {
+func (i *issuer) identity(c claims, v *token.Verified) token.Finding {
 	f := v.Foreign
 	roles, ok := i.roles(c)
-	if !ok || i.names.Check(f.Owner) != nil {
-		return reason.TokenMalformed
+	if !ok {
+		return malformed("the claim of the roles (claims.roles) is no list of text, or gives more than 32 roles")
+	}
+	if i.names.Check(f.Owner) != nil {
+		return malformed("the claim of the user (claims.user_id) gives no usable name")
 	}
 	f.Name, f.Roles = f.Owner, roles
 	if i.Claims.Username != "" {
 		name, _, ok := textOf(c.at(i.Claims.Username))
 		if !ok || name != "" && i.names.Check(name) != nil {
-			return reason.TokenMalformed
+			return malformed("the claim of the name (claims.username) is no usable name")
 		}
 		if name != "" {
 			f.Name = name
 		}
 	}
 	if len(i.names.Header(f.Name))+len(strings.Join(roles, ",")) > maxIdentityHeader {
-		return reason.TokenMalformed
+		return malformed("name and roles together take over 1,000 bytes in headers")
 	}
 	if f.Name != f.Owner && i.names.belongs(f.Name) {
-		return reason.TokenUnverified
+		return refuse(reason.TokenUnverified, "its name looks like that of a user of an issuer (issuer:id)")
 	}
 	f.Keys = [2]identity.NameKey{i.names.Key(f.Name), i.names.Key(f.Owner)}
-	return reason.OK
+	return good
 }
 
 // belongs reports whether a backend could take name for that of a user of an issuer who has no username:

@@ -11,6 +11,7 @@ import (
 	"devicegate/identity"
 	"devicegate/reason"
 	"devicegate/token"
+	"devicegate/token/keysource"
 )
 
 // Bounds of the cache of verified tokens: about 16 MiB. A token whose name and roles take more room than
@@ -91,14 +92,14 @@ func (s *Issuers) Verify(raw string, digest [sha256.Size]byte) (token.Verified, 
 		}
 		return hit.verified, reason.OK, true
 	}
-	verified, by, epoch, why := s.verify(raw, access, now)
-	if by == nil && why == reason.Undecided {
-		return token.Verified{}, why, false
+	j, theirs := s.verify(raw, access, now, (*keysource.Source).Unknown)
+	if !theirs {
+		return token.Verified{}, reason.Undecided, false
 	}
-	if why == reason.OK && cheap(verified.Foreign) {
-		s.cache.Add(digest, verdict{verified, by, epoch})
+	if j.Reason == reason.OK && cheap(j.verified.Foreign) {
+		s.cache.Add(digest, verdict{j.verified, j.by, j.epoch})
 	}
-	return verified, why, true
+	return j.verified, j.Reason, true
 }
 
 func cheap(f *identity.Foreign) bool {
@@ -109,29 +110,43 @@ func cheap(f *identity.Foreign) bool {
 	return size <= maxCachedText
 }
 
-// verify asks everybody who may have made the token. Undecided and no issuer means that it is nobody's here.
-func (s *Issuers) verify(raw string, want purpose, now int64) (token.Verified, *issuer, uint32, reason.Reason) {
+// judgement is what a token came to, and by whom.
+type judgement struct {
+	verified token.Verified
+	token.Finding
+	by    *issuer // who signed it, else the only one who may have; nil where several may
+	epoch uint32  // of the keys
+}
+
+// verify asks everybody who may have made the token; theirs is false where that is nobody here. unknown is told which
+// keys lack the one that the token names.
+func (s *Issuers) verify(raw string, want purpose, now int64, unknown func(*keysource.Source)) (j judgement, theirs bool) {
 	scanned, ok := scan(raw)
 	if !ok {
-		return token.Verified{}, nil, 0, reason.Undecided // who judges our own tokens refuses it as well
+		return j, false // who judges our own tokens refuses it as well
 	}
 	candidates, ok := s.candidates(&scanned)
 	if !ok || len(candidates) == 0 {
-		return token.Verified{}, nil, 0, reason.Undecided
+		return j, false
 	}
-	refusal := reason.TokenUnverified
-	for _, i := range candidates {
-		verified, epoch, signed, why := i.verify(&scanned, want, now)
+	for n, i := range candidates {
+		next := i.verify(&scanned, want, now, unknown)
 		switch {
-		case why == reason.OK:
-			return verified, i, epoch, why
-		case signed: // it is this one's, whoever else is asked
-			refusal = why
-		case why == reason.KeysUnavailable && refusal == reason.TokenUnverified:
-			refusal = why
+		case next.Reason == reason.OK:
+			return next, true
+		case n == 0, next.Signed: // it is this one's, whoever else is asked
+			j = next
+		case next.Reason == reason.KeysUnavailable && j.Reason == reason.TokenUnverified:
+			j = next
 		}
 	}
-	return token.Verified{}, candidates[0], 0, refusal
+	if !j.Signed && len(candidates) > 1 {
+		j.by = nil
+		if j.Reason == reason.TokenUnverified {
+			j.Cause = "none of the issuers that it may be of has signed it"
+		}
+	}
+	return j, true
 }
 
 // candidates returns who may have made a token, by the iss that it claims. A bad iss is nobody's.
@@ -155,19 +170,21 @@ func (s *Issuers) candidates(t *scanned) ([]*issuer, bool) {
 	return open, true
 }
 
-// verify judges a token by one issuer's rules. signed says that the signature is its own.
-func (i *issuer) verify(s *scanned, want purpose, now int64) (v token.Verified, epoch uint32, signed bool, why reason.Reason) {
+// verify judges a token by one issuer's rules.
+func (i *issuer) verify(s *scanned, want purpose, now int64, unknown func(*keysource.Source)) judgement {
 	set := i.Keys.Set()
-	signed, known := set.Verify(s.raw, s.alg, s.kid, s.hasKid)
-	if !signed {
-		if !known && set.Empty() {
-			return v, 0, false, reason.KeysUnavailable
+	verdict := set.Check(s.raw, s.alg, s.kid, s.hasKid)
+	j := judgement{by: i, epoch: set.Epoch()}
+	switch {
+	case verdict.Signed:
+		j.verified, j.Finding = i.judge(s, want, now)
+	case !verdict.Known && set.Empty():
+		j.Finding = refuse(reason.KeysUnavailable, "no key of the issuer is known here at this moment")
+	default:
+		if !verdict.Known {
+			unknown(i.Keys)
 		}
-		if !known {
-			i.Keys.Unknown()
-		}
-		return v, 0, false, reason.TokenUnverified
+		j.Finding = refuse(reason.TokenUnverified, verdict.Cause)
 	}
-	v, why = i.judge(s, want, now)
-	return v, set.Epoch(), true, why
+	return j
 }

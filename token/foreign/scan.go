@@ -3,7 +3,6 @@ package foreign
 import (
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"devicegate/token/compact"
@@ -38,15 +37,7 @@ func scan(raw string) (scanned, bool) {
 }
 
 // members returns the members of the object that a part of a token is.
-func members(part string) (claims, bool) {
-	object, ok := compact.Decode(part)
-	if !ok || !compact.Object(object, maxNesting) {
-		return nil, false
-	}
-	var m claims
-	err := json.Unmarshal(object, &m)
-	return m, err == nil
-}
+func members(part string) (claims, bool) { return compact.Members(part, maxNesting) }
 
 // instructions are header members that tell a verifier to do something: to take a key from the token or from
 // an address in it, to read the payload in another way, to understand what it does not. None is obeyed, and

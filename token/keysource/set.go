@@ -18,6 +18,9 @@ type Set struct {
 // Empty says whether there is no key, so that nothing can be verified.
 func (s *Set) Empty() bool { return s.count() == 0 }
 
+// Algorithms returns those of the issuer's tokens. The caller must not change it.
+func (s *Set) Algorithms() []string { return s.algorithms }
+
 // Epoch returns a number, from 1, that is raised whenever a key goes or is changed. A verdict may be remembered
 // beside the epoch of the set that gave it, and counts while the current set has the same.
 func (s *Set) Epoch() uint32 { return s.epoch }
@@ -27,29 +30,48 @@ func (s *Set) Epoch() uint32 { return s.epoch }
 // Known is false only where other keys could make a difference: alg is the issuer's, and no key has that kid.
 // Signatures of ECDSA with a high s are good: issuers do not agree on making them low.
 func (s *Set) Verify(raw, alg, kid string, hasKid bool) (ok, known bool) {
+	v := s.Check(raw, alg, kid, hasKid)
+	return v.Signed, v.Known
+}
+
+// Verdict is what Check comes to. The zero Verdict refuses.
+type Verdict struct {
+	Signed, Known bool
+	Cause         string // of a refusal, as the end of a sentence about the token
+}
+
+// Check is Verify and says why not.
+func (s *Set) Check(raw, alg, kid string, hasKid bool) Verdict {
 	if !slices.Contains(s.algorithms, alg) {
-		return false, true
+		return Verdict{Known: true, Cause: "alg is none of the issuer's algorithms"}
 	}
 	k := s.one
 	if k == nil {
 		if !hasKid || kid == "" { // the kid of no key, now and later
-			return false, true
+			return Verdict{Known: true, Cause: "the token names no key (kid), and the issuer has several"}
 		}
 		k = s.keys[kid]
 	}
 	if k == nil {
-		return false, false
+		return Verdict{Cause: "no key of the issuer that is known here has the kid of the token"}
 	}
-	return k.verify(raw, alg), true
+	cause := k.verify(raw, alg)
+	return Verdict{Signed: cause == "", Known: true, Cause: cause}
 }
 
-// verify demands that k is for alg before any computing, and a signature of exactly the length that is usual.
-func (k *key) verify(raw, alg string) bool {
-	if !slices.Contains(k.algorithms, alg) || !k.fits(raw, alg) {
-		return false
+// verify demands that k is for alg before any computing, and a signature of exactly the length that is usual. It
+// returns what is wrong, "" for nothing.
+func (k *key) verify(raw, alg string) (cause string) {
+	if !slices.Contains(k.algorithms, alg) {
+		return "the key that kid names is for another algorithm than alg"
 	}
-	_, err := jws.Verify([]byte(raw), jws.WithKey(jwa.SignatureAlgorithm(alg), k.material), jws.WithCompact())
-	return err == nil
+	if !k.fits(raw, alg) {
+		return "the signature has not the length of one in alg: was the end of the token cut off?"
+	}
+	if _, err := jws.Verify([]byte(raw), jws.WithKey(jwa.SignatureAlgorithm(alg), k.material), jws.WithCompact()); err != nil {
+		return "the signature is wrong: the token was changed, or signed with another key"
+	}
+	return ""
 }
 
 // replaced returns the set that follows s, with the keys that were found. A key that goes or changes raises the
