@@ -240,6 +240,10 @@ type IdentityHeaders struct {
 	User   string
 	Roles  string
 	Device string
+
+	// Assertion is the header of the signed identity; "" means that none is made. Where one is, the answer to a
+	// proxy fits whatever name and roles somebody has: AssertionBytes.
+	Assertion string
 }
 
 // What happens to a good token of another issuer whose device is not known here.

@@ -262,6 +262,18 @@ var badFiles = []struct{ name, text, want string }{
 		"d.yaml:1:28: identity_headers.device: X-Accel-Redirect cannot carry an identity: proxies, browsers and backends act on it; write a name of your own, such as Remote-User"},
 	{"one header twice", "identity_headers:\n  user: remote-GROUPS\n",
 		"d.yaml:2:9: Remote-Groups is the header of identity_headers.user and of identity_headers.roles; each needs its own"},
+	{"assertion in the header of nginx", "identity_headers: {assertion: X-Accel-Redirect}\n",
+		"d.yaml:1:31: identity_headers.assertion: X-Accel-Redirect cannot carry an identity: proxies, browsers and backends act on it; write a name of your own, such as Remote-User"},
+	{"assertion in the header of the user", "identity_headers: {assertion: remote-user}\n",
+		"d.yaml:1:31: remote-user is the header of identity_headers.user and of identity_headers.assertion; each needs its own"},
+	{"assertion with long signatures", "identity_headers: {assertion: Remote-Assertion}\ntokens: {algorithm: RS256}\n",
+		"d.yaml:2:21: identity_headers.assertion does not go with tokens.algorithm RS256, whose long signatures and a long name do not fit into one answer to a proxy; write EdDSA or ES256"},
+	{"assertion of a long issuer", "tokens: {issuer: " + strings.Repeat("i", 174) + "}\nidentity_headers: {assertion: Remote-Assertion}\n",
+		"d.yaml:2:31: tokens.issuer takes 174 bytes in an assertion, and the answer to a proxy has room for 173 beside the names of identity_headers; shorten it, or them"},
+	{"assertion of an issuer that grows in JSON", "identity_headers: {assertion: Remote-Assertion}\ntokens: {issuer: '" + strings.Repeat(`"\`, 44) + "'}\n",
+		"d.yaml:2:18: tokens.issuer takes 176 bytes in an assertion, and the answer to a proxy has room for 173 beside the names of identity_headers; shorten it, or them"},
+	{"assertion beside long names", "tokens: {issuer: https://gate.intern.example}\nidentity_headers: {user: " + long("u") + ", roles: " + long("r") + ", device: " + long("d") + ", assertion: " + long("a") + "}\n",
+		"d.yaml:2:250: tokens.issuer takes 27 bytes in an assertion, and the answer to a proxy has room for 21 beside the names of identity_headers; shorten it, or them"},
 	{"unknown level", "log: {level: loud}\n",
 		`d.yaml:1:14: log.level: "loud" is not known; write one of trace, debug, info, warn, error`},
 	{"unknown format", "log: {format: JSON}\n",
@@ -407,6 +419,27 @@ func TestUnreadableFileStillReportsTheRest(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// long is the longest name of a header.
+func long(letter string) string { return strings.Repeat(letter, 64) }
+
+// TestAssertionThatFits: what is beside the faults.
+func TestAssertionThatFits(t *testing.T) {
+	for _, file := range []string{
+		"identity_headers: {assertion: Remote-Assertion}\n",
+		"identity_headers: {assertion: \"\"}\ntokens: {algorithm: RS256, issuer: " + strings.Repeat("i", 256) + "}\n",
+		"identity_headers: {assertion: Remote-Assertion}\ntokens: {algorithm: ES256, issuer: " + strings.Repeat("i", 173) + "}\n",
+		"identity_headers: {user: " + long("u") + ", roles: " + long("r") + ", device: " + long("d") + ", assertion: " + long("a") + "}\n",
+	} {
+		if got := lines(t, config.Source{File: write(t, file)}); got != nil {
+			t.Errorf("%.60s: faults %q, want none", file, got)
+		}
+	}
+	c := mustLoad(t, config.Source{Environ: []string{"DEVICEGATE_IDENTITY_HEADERS_ASSERTION=X-Proof"}})
+	if c.IdentityHeaders.Assertion != "X-Proof" || c.IdentityHeaders.AssertionBytes() != 2628+len("Remote-Assertion")-len("X-Proof") {
+		t.Errorf("the header is %q and may have %d bytes", c.IdentityHeaders.Assertion, c.IdentityHeaders.AssertionBytes())
 	}
 }
 

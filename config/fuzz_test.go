@@ -94,7 +94,7 @@ func spell(c *config.Config) string {
 	sort.Strings(policies)
 	put("policies", "{"+strings.Join(policies, ", ")+"}")
 	h := c.IdentityHeaders
-	put("identity_headers", fmt.Sprintf("{user: %q, roles: %q, device: %q}", h.User, h.Roles, h.Device))
+	put("identity_headers", fmt.Sprintf("{user: %q, roles: %q, device: %q, assertion: %q}", h.User, h.Roles, h.Device, h.Assertion))
 	var issuers []string
 	for _, i := range c.Issuers {
 		issuers = append(issuers, spellIssuer(i))

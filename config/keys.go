@@ -92,6 +92,7 @@ func keys(c *Config) []key {
 		one("identity_headers.user", &c.IdentityHeaders.User, headerName),
 		one("identity_headers.roles", &c.IdentityHeaders.Roles, headerName),
 		one("identity_headers.device", &c.IdentityHeaders.Device, headerName),
+		one("identity_headers.assertion", &c.IdentityHeaders.Assertion, optionalHeader),
 
 		issuers("issuers", &c.Issuers),
 

@@ -118,3 +118,11 @@ func headerName(text string) (string, error) {
 	}
 	return text, nil
 }
+
+// optionalHeader is the rule for a header that need not be there.
+func optionalHeader(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	return headerName(text)
+}

@@ -19,6 +19,7 @@ func (l *loader) checkTogether() {
 	l.checkPeers()
 	l.checkCountries()
 	l.checkHeadersDistinct()
+	l.checkAssertion()
 	l.checkAdminSocket()
 	l.checkListenersDistinct()
 	l.checkActivityLimits()
@@ -86,11 +87,11 @@ func (l *loader) checkGRPCPolicy() {
 
 func (l *loader) checkHeadersDistinct() {
 	h := l.config.IdentityHeaders
-	paths := []string{"identity_headers.user", "identity_headers.roles", "identity_headers.device"}
-	names := []string{h.User, h.Roles, h.Device}
+	paths := []string{"identity_headers.user", "identity_headers.roles", "identity_headers.device", "identity_headers.assertion"}
+	names := []string{h.User, h.Roles, h.Device, h.Assertion}
 	for i := range names {
 		for j := range i {
-			if strings.EqualFold(names[i], names[j]) {
+			if names[i] != "" && strings.EqualFold(names[i], names[j]) {
 				l.conflict(fmt.Sprintf("%s is the header of %s and of %s; each needs its own", names[i], paths[j], paths[i]),
 					paths[j], paths[i])
 			}
