@@ -85,7 +85,8 @@ func TestEveryActLeavesAnEvent(t *testing.T) {
 		}
 	}
 	for _, name := range api.Operations() {
-		if strings.Contains(name, " /admin/") && !strings.HasPrefix(name, "GET ") && !shown[name] {
+		reads := strings.HasPrefix(name, "GET ") || name == "POST /admin/explain"
+		if strings.Contains(name, " /admin/") && !reads && !shown[name] {
 			t.Errorf("no event is demanded of %s", name)
 		}
 	}

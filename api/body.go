@@ -38,6 +38,7 @@ func (e *parseError) Error() string { return e.detail }
 var (
 	errTooLarge  = errors.New("the body is too large")
 	errMediaType = errors.New("the body is not declared as JSON")
+	errPacked    = errors.New("the body is packed")
 )
 
 // decode reads the body into a T, whose JSON members are the ones that the call names: pointers are
@@ -155,6 +156,13 @@ func checkMediaType(c echo.Context) error {
 	media, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
 		return errMediaType
+	}
+	// RFC 9110 section 15.5.16. Nothing here unpacks, so that no bomb can be sent; and nobody shall believe that what
+	// says it is packed was read as if it were not.
+	for _, coding := range c.Request().Header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return errPacked
+		}
 	}
 	return nil
 }

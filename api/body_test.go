@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net"
 	"net/http"
@@ -136,6 +138,56 @@ func TestContentType(t *testing.T) {
 	if got := g.hashes(); got != hashes {
 		t.Errorf("%d hashes were computed for bodies that are refused", got-hashes)
 	}
+}
+
+// A packed body is refused before a byte of it is read, whatever it is packed with and also where it is not, and so is one whose
+// coding nobody knows.
+func TestPackedBodies(t *testing.T) {
+	g := start(t)
+	calls := withBody(g)
+	d := g.signIn("alice")
+	hashes := g.hashes()
+	for _, coding := range [][]string{{"gzip"}, {"x-gzip"}, {"deflate"}, {"br"}, {"zstd"}, {"GZIP"}, {"identity, gzip"}, {"identity", "br"}, {"none"}, {" gzip "}} {
+		for _, c := range slices.Concat(calls, withoutBody(d)) {
+			plain := max(c.body, "{}")
+			for _, c.body = range []string{plain, packed(plain)} {
+				c.header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": coding}
+				g.refused(415, "unsupported_media_type", c)
+			}
+		}
+	}
+	if got := g.hashes(); got != hashes {
+		t.Errorf("%d hashes were computed for bodies that are refused", got-hashes)
+	}
+	verify := verifying(d.Access)
+	for _, coding := range []string{"identity", "Identity", ""} {
+		verify.header = http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {coding}}
+		g.want(200, verify)
+	}
+
+	conn, err := net.Dial("tcp", g.server.Addresses()["api"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /api/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 415 {
+		t.Errorf("the offer of a packed body = %d, want 415, and no 100", resp.StatusCode)
+	}
+}
+
+// packed returns the text as gzip.
+func packed(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text)) // into memory
+	_ = w.Close()
+	return b.String()
 }
 
 // MaxBody is the contract's 16 KiB.

@@ -32,7 +32,7 @@ func adminCalls(id, uid string) (all []call) {
 			c.body = `{"issuer":"django","user_id":"7"}`
 		case name == "POST /admin/devices":
 			c.body = `{"issuer":"django","user_id":"7","device":"x"}`
-		case method == "PATCH", strings.HasSuffix(path, "/rotate"):
+		case method == "PATCH", strings.HasSuffix(path, "/rotate"), strings.HasSuffix(path, "/explain"):
 			c.body = `{}`
 		}
 		all = append(all, c)

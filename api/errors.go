@@ -48,6 +48,7 @@ var answers = []struct {
 	{login.ErrUserExists, problem.New(http.StatusConflict, "conflict", "A user of that name, or of another spelling of it, exists.")},
 	{errTooLarge, problem.New(http.StatusRequestEntityTooLarge, "too_large", "The body is over 16 KiB.")},
 	{errMediaType, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")},
+	{errPacked, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send the body as it is, without Content-Encoding.")},
 	{echo.ErrMethodNotAllowed, problem.New(http.StatusMethodNotAllowed, "method_not_allowed", "This path does not answer that method; Allow names those it does.")},
 	{login.ErrBusy, problem.New(http.StatusServiceUnavailable, "busy", "Too many sign-ins at the moment. Try again in a few seconds.")},
 	{db.ErrUnavailable, storeUnavailable},

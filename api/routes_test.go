@@ -80,6 +80,7 @@ func (g *gate) administrate(id, name, slash, token string) {
 		{200, "POST", "/admin/devices", object("issuer", "keycloak", "user_id", "7", "device", uuid.NewString())},
 		{200, "PATCH", user + "/devices/" + d.UID, `{"name":"x"}`}, {204, "DELETE", user + "/devices/" + d.UID, ""},
 		{200, "DELETE", user + "/devices", ""}, {200, "POST", "/admin/devices/sweep", `{"older_than_seconds":3600}`},
+		{200, "POST", "/admin/explain", object("token", d.Access)},
 		{200, "GET", "/admin/login-activity", ""}, {200, "GET", "/admin/lockouts", ""}, {204, "DELETE", "/admin/lockouts/" + lockout, ""},
 	} {
 		g.want(c.status, call{method: c.method, path: c.path + slash, body: c.body, token: token, remote: token != ""})
@@ -162,6 +163,7 @@ func TestMethods(t *testing.T) {
 		"/admin/users/x/password-reset": {"POST"}, "/admin/users/x/devices": {"DELETE", "GET"}, "/admin/users/x/devices/y": {"DELETE", "PATCH"},
 		"/admin/devices": {"GET", "POST"}, "/admin/devices/sweep": {"POST"}, "/admin/devices/sweep/": {"POST"}, "/admin/devices/x": {"GET", "PUT"},
 		"/admin/login-activity": {"GET"}, "/admin/lockouts/": {"GET"}, "/admin/lockouts/x": {"DELETE"},
+		"/admin/explain": {"POST"}, "/admin/explain/": {"POST"},
 	} {
 		g.answersOnly(allowed, path, false)
 		if strings.HasPrefix(path, "/admin/") {

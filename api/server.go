@@ -35,6 +35,10 @@ type Options struct {
 	Issuers   []string
 	HardLimit int
 
+	// For explain: what a check would come to, without a trace, and the policy of a gRPC check that names none.
+	Explain      func(authz.Request) authz.Explanation
+	PolicyOfGRPC string
+
 	// For accounts:
 	Activity      *activity.Log
 	Lockout       *lockout.Counters
@@ -114,6 +118,7 @@ func (s *server) adminRoutes(enter entrance) []route {
 		{http.MethodGet, "/admin/login-activity", enter.to(s.listActivity)},
 		{http.MethodGet, "/admin/keys", enter.to(s.listKeys)},
 		{http.MethodPost, "/admin/keys/rotate", enter.to(s.rotateKeys)},
+		{http.MethodPost, "/admin/explain", enter.to(s.explain)},
 		{http.MethodGet, "/admin/lockouts", enter.to(s.listLockouts)},
 		{http.MethodDelete, "/admin/lockouts/:id", enter.to(s.clearLockout)},
 	}

@@ -49,6 +49,138 @@ func (e EventOutcome) Valid() bool {
 	}
 }
 
+// Defines values for ExplainRequestAdapter.
+const (
+	Caddy     ExplainRequestAdapter = "caddy"
+	EnvoyGrpc ExplainRequestAdapter = "envoy_grpc"
+	EnvoyHttp ExplainRequestAdapter = "envoy_http"
+	Haproxy   ExplainRequestAdapter = "haproxy"
+	Nginx     ExplainRequestAdapter = "nginx"
+	Traefik   ExplainRequestAdapter = "traefik"
+)
+
+// Valid indicates whether the value is a known member of the ExplainRequestAdapter enum.
+func (e ExplainRequestAdapter) Valid() bool {
+	switch e {
+	case Caddy:
+		return true
+	case EnvoyGrpc:
+		return true
+	case EnvoyHttp:
+		return true
+	case Haproxy:
+		return true
+	case Nginx:
+		return true
+	case Traefik:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplainedStepResult.
+const (
+	Assumed     ExplainedStepResult = "assumed"
+	Failed      ExplainedStepResult = "failed"
+	NotDemanded ExplainedStepResult = "not_demanded"
+	NotReached  ExplainedStepResult = "not_reached"
+	Passed      ExplainedStepResult = "passed"
+)
+
+// Valid indicates whether the value is a known member of the ExplainedStepResult enum.
+func (e ExplainedStepResult) Valid() bool {
+	switch e {
+	case Assumed:
+		return true
+	case Failed:
+		return true
+	case NotDemanded:
+		return true
+	case NotReached:
+		return true
+	case Passed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplainedStepStep.
+const (
+	ExplainedStepStepAssertion     ExplainedStepStep = "assertion"
+	ExplainedStepStepAuthorization ExplainedStepStep = "authorization"
+	ExplainedStepStepCountry       ExplainedStepStep = "country"
+	ExplainedStepStepDevice        ExplainedStepStep = "device"
+	ExplainedStepStepDeviceAge     ExplainedStepStep = "device_age"
+	ExplainedStepStepNetwork       ExplainedStepStep = "network"
+	ExplainedStepStepPeer          ExplainedStepStep = "peer"
+	ExplainedStepStepPolicy        ExplainedStepStep = "policy"
+	ExplainedStepStepReady         ExplainedStepStep = "ready"
+	ExplainedStepStepRequest       ExplainedStepStep = "request"
+	ExplainedStepStepRoles         ExplainedStepStep = "roles"
+	ExplainedStepStepToken         ExplainedStepStep = "token"
+	ExplainedStepStepUser          ExplainedStepStep = "user"
+)
+
+// Valid indicates whether the value is a known member of the ExplainedStepStep enum.
+func (e ExplainedStepStep) Valid() bool {
+	switch e {
+	case ExplainedStepStepAssertion:
+		return true
+	case ExplainedStepStepAuthorization:
+		return true
+	case ExplainedStepStepCountry:
+		return true
+	case ExplainedStepStepDevice:
+		return true
+	case ExplainedStepStepDeviceAge:
+		return true
+	case ExplainedStepStepNetwork:
+		return true
+	case ExplainedStepStepPeer:
+		return true
+	case ExplainedStepStepPolicy:
+		return true
+	case ExplainedStepStepReady:
+		return true
+	case ExplainedStepStepRequest:
+		return true
+	case ExplainedStepStepRoles:
+		return true
+	case ExplainedStepStepToken:
+		return true
+	case ExplainedStepStepUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationOutcome.
+const (
+	Allow           ExplanationOutcome = "allow"
+	Deny            ExplanationOutcome = "deny"
+	Unauthenticated ExplanationOutcome = "unauthenticated"
+	Unavailable     ExplanationOutcome = "unavailable"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationOutcome enum.
+func (e ExplanationOutcome) Valid() bool {
+	switch e {
+	case Allow:
+		return true
+	case Deny:
+		return true
+	case Unauthenticated:
+		return true
+	case Unavailable:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for KeyAlgorithm.
 const (
 	ES256 KeyAlgorithm = "ES256"
@@ -249,6 +381,118 @@ type EventPage struct {
 	Next    *string `json:"next"`
 	Results []Event `json:"results"`
 }
+
+// ExplainRequest defines model for ExplainRequest.
+type ExplainRequest struct {
+	// Adapter How the proxy asks; traefik where it is left out.
+	Adapter *ExplainRequestAdapter `json:"adapter,omitempty"`
+
+	// Authorization Every value of the header Authorization, as the client sent it.
+	Authorization *[]string `json:"authorization,omitempty"`
+
+	// ClientIp The address that the proxy saw the client come from.
+	ClientIp *string `json:"client_ip,omitempty"`
+
+	// ForwardedFor Every line of X-Forwarded-For that the proxy sends, instead of client_ip; of envoy_grpc beside it.
+	ForwardedFor *[]string `json:"forwarded_for,omitempty"`
+
+	// Host That the request is for.
+	Host *string `json:"host,omitempty"`
+
+	// Method Of the request; GET where it is left out.
+	Method *string `json:"method,omitempty"`
+
+	// Origin The header Origin.
+	Origin *string `json:"origin,omitempty"`
+
+	// Peer The address that the proxy asks from.
+	Peer *string `json:"peer,omitempty"`
+
+	// Policy The one that the proxy names. Left out, it names none: default, over gRPC checks.grpc.policy.
+	Policy *string `json:"policy,omitempty"`
+
+	// PreflightMethod The header Access-Control-Request-Method.
+	PreflightMethod *string `json:"preflight_method,omitempty"`
+
+	// Token An access token, without a scheme. Not together with authorization.
+	Token *string `json:"token,omitempty"`
+}
+
+// ExplainRequestAdapter How the proxy asks; traefik where it is left out.
+type ExplainRequestAdapter string
+
+// ExplainedFact defines model for ExplainedFact.
+type ExplainedFact struct {
+	Found string `json:"found"`
+	Name  string `json:"name"`
+
+	// Unproved The token says so, and its signature is not good: it may be a lie.
+	Unproved bool `json:"unproved"`
+
+	// Wanted Empty where anything will do.
+	Wanted string `json:"wanted"`
+}
+
+// ExplainedHeader defines model for ExplainedHeader.
+type ExplainedHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// ExplainedStep defines model for ExplainedStep.
+type ExplainedStep struct {
+	// Detail Why, in words; empty where the step was not reached.
+	Detail string          `json:"detail"`
+	Facts  []ExplainedFact `json:"facts"`
+
+	// Result The step that failed names the reason. Assumed is what the call does not say.
+	Result ExplainedStepResult `json:"result"`
+	Step   ExplainedStepStep   `json:"step"`
+}
+
+// ExplainedStepResult The step that failed names the reason. Assumed is what the call does not say.
+type ExplainedStepResult string
+
+// ExplainedStepStep defines model for ExplainedStep.Step.
+type ExplainedStepStep string
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	Adapter string `json:"adapter"`
+
+	// ClientIp As it was found; empty where it is not known.
+	ClientIp string `json:"client_ip"`
+
+	// DeviceUid As far as it was proved; else empty.
+	DeviceUid string `json:"device_uid"`
+
+	// Effects What a check would change or tell, in words.
+	Effects []string           `json:"effects"`
+	Outcome ExplanationOutcome `json:"outcome"`
+
+	// Policy As it was named, or the one for those that name none.
+	Policy string `json:"policy"`
+
+	// Reason The word that the proxy is told.
+	Reason        string            `json:"reason"`
+	RemoveHeaders []string          `json:"remove_headers"`
+	SetHeaders    []ExplainedHeader `json:"set_headers"`
+
+	// Status The HTTP status that the adapter writes the decision with.
+	Status int `json:"status"`
+
+	// Steps All of them, in the one order.
+	Steps []ExplainedStep `json:"steps"`
+
+	// User As far as he was proved; else empty.
+	User string `json:"user"`
+
+	// Would Where the policy only reports, the reason that it would have; else empty.
+	Would string `json:"would"`
+}
+
+// ExplanationOutcome defines model for Explanation.Outcome.
+type ExplanationOutcome string
 
 // ForeignDevice defines model for ForeignDevice.
 type ForeignDevice struct {
@@ -620,6 +864,9 @@ type SweepDevicesJSONRequestBody = DeviceSweep
 
 // RegisterDeviceJSONRequestBody defines body for RegisterDevice for application/json ContentType.
 type RegisterDeviceJSONRequestBody = ForeignDevice
+
+// ExplainJSONRequestBody defines body for Explain for application/json ContentType.
+type ExplainJSONRequestBody = ExplainRequest
 
 // RotateKeysJSONRequestBody defines body for RotateKeys for application/json ContentType.
 type RotateKeysJSONRequestBody = KeyRotation

@@ -25,6 +25,12 @@ type Devices interface {
 	Check(use device.Use) (device.Subject, reason.Reason)
 }
 
+// Assertions makes the signed identity of somebody who passes to a host, "" where it has none for him. Every reason but OK
+// refuses.
+type Assertions interface {
+	Assert(s token.Subject, audience string, now time.Time) (raw string, why reason.Reason)
+}
+
 // Recorder writes down what was decided: the log line and the metrics, in one place for every adapter.
 type Recorder interface {
 	Check(Record)
@@ -45,6 +51,7 @@ type Config struct {
 	Trusted      clientaddr.Trusted
 	Policies     map[string]Policy // "default" included
 	Headers      HeaderNames
+	Assertions   Assertions // asked where Headers names a header for them, and not nil there
 	// Country returns the ISO 3166-1 alpha-2 code of where an address is, "" where that is not known. It is asked
 	// on the way of a check and must not wait for anything. Nil: nothing is known.
 	Country func(netip.Addr) string
@@ -115,7 +122,7 @@ func (a *Authorizer) judge(policy *Policy, req Request, client netip.Addr, now t
 		d.Device, d.User = subject.Device, subject.Name
 		return d
 	}
-	return a.known(policy, subject, client, now)
+	return a.known(policy, subject, req.Host, client, now)
 }
 
 // refusal is the decision for a reason that somebody else has found. A reason that allows is none.
@@ -126,8 +133,8 @@ func refusal(why reason.Reason) Decision {
 	return Decision{Reason: why}
 }
 
-// known decides about somebody who has proved himself.
-func (a *Authorizer) known(policy *Policy, s device.Subject, client netip.Addr, now time.Time) Decision {
+// known decides about somebody who has proved himself and asks for host.
+func (a *Authorizer) known(policy *Policy, s device.Subject, host string, client netip.Addr, now time.Time) Decision {
 	d := Decision{User: s.Name, Device: s.Device}
 	if d.Reason = policy.demandOf(s, now); d.Reason != reason.OK {
 		return d
@@ -135,8 +142,28 @@ func (a *Authorizer) known(policy *Policy, s device.Subject, client netip.Addr, 
 	if d.Reason = a.place(policy, client); d.Reason != reason.OK {
 		return d
 	}
-	d.Identity = policy.strip(a.config.Headers.identity(s))
+	assertion, why := a.assert(s, host, now)
+	if why != reason.OK {
+		d.Reason = refusal(why).Reason
+		return d
+	}
+	d.Identity = policy.strip(a.config.Headers.identity(s, assertion))
 	return d
+}
+
+// assert returns the signed identity of somebody who passes. It is "" where the configuration wants none, and for a host
+// that is none: a backend that wants one then refuses.
+func (a *Authorizer) assert(s device.Subject, host string, now time.Time) (string, reason.Reason) {
+	if a.config.Headers.Assertion == "" {
+		return "", reason.OK
+	}
+	to := audience(host)
+	if to == "" {
+		return "", reason.OK
+	}
+	return a.config.Assertions.Assert(token.Subject{
+		User: s.User, Device: s.Device, Generation: s.Generation, Username: s.Name, Roles: s.Roles,
+	}, to, now)
 }
 
 // unknown decides about a request that passes without a token, for why.
@@ -179,11 +206,14 @@ func Authenticate(tokens Tokens, devices Devices, authorization []string, client
 }
 
 // client returns the address that the log names as the client's.
-func (a *Authorizer) client(req Request) netip.Addr {
+func (a *Authorizer) client(req Request) netip.Addr { return a.walk(req, nil) }
+
+// walk is client that tells each hop it looks at; each may be nil.
+func (a *Authorizer) walk(req Request, each func(clientaddr.Hop)) netip.Addr {
 	if req.Source.IsValid() {
-		return a.config.Trusted.FromPeer(req.Source, req.ForwardedFor)
+		return a.config.Trusted.TraceFromPeer(req.Source, req.ForwardedFor, each)
 	}
-	return a.config.Trusted.FromProxy(req.Peer, req.ForwardedFor)
+	return a.config.Trusted.TraceFromProxy(req.Peer, req.ForwardedFor, each)
 }
 
 func contains(networks []netip.Prefix, addr netip.Addr) bool {

@@ -30,9 +30,11 @@ type Request struct {
 	Origin          []string
 	PreflightMethod []string
 
+	// Host is what the client asks for, in its own word. It is for the log, and for the assertion, which names it.
+	Host string
+
 	// What follows is for the log, never for the decision.
 
-	Host      string
 	Path      string // as the client sent it, with or without the query
 	RequestID string
 }

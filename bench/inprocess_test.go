@@ -80,7 +80,7 @@ func BenchmarkGRPCCheck(b *testing.B) {
 		b.Fatal(err)
 	}
 	var service captured
-	envoy.Register(&service, allowAll{}, func() string { return authz.DefaultPolicy }, func(p any) { b.Error(p) })
+	envoy.Register(&service, envoy.Options{Decider: allowAll{}, DefaultPolicy: func() string { return authz.DefaultPolicy }, Panicked: func(p any) { b.Error(p) }})
 	codec := envoy.NewCodec()
 	ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000}})
 	data := mem.BufferSlice{mem.SliceBuffer(bodies[d.UID])}

@@ -7,7 +7,10 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	"devicegate/authz"
 	"devicegate/clientaddr"
@@ -33,11 +36,31 @@ type server struct {
 
 var _ authv3.AuthorizationServer = (*server)(nil)
 
-// Register adds the Authorization service to s. defaultPolicy returns the policy of a check that names none
-// (Istio cannot name one). A panic is refused and handed to panicked, which logs it.
-func Register(s grpc.ServiceRegistrar, decider Decider, defaultPolicy func() string, panicked func(any)) {
-	authv3.RegisterAuthorizationServer(s, &server{decider: decider, defaultPolicy: defaultPolicy, panicked: panicked})
+// Options are what a service of checks needs.
+type Options struct {
+	Decider Decider
+	// DefaultPolicy returns the policy of a check that names none (Istio cannot name one).
+	DefaultPolicy func() string
+	// Panicked is told of a panic, which is refused.
+	Panicked func(any)
+	// Refused is told why a message was not read. It is called for each, so it must not say each.
+	Refused func(why error)
 }
+
+// Register adds the Authorization service to s. The returned calls want to Run for as long as s serves.
+func Register(s grpc.ServiceRegistrar, o Options) *Calls {
+	calls := newCalls(o.Refused)
+	s.RegisterService(calls.guarded(authv3.Authorization_ServiceDesc, nil),
+		&server{decider: o.Decider, defaultPolicy: o.DefaultPolicy, panicked: o.Panicked})
+	return calls
+}
+
+// RegisterHealth adds gRPC's service of health to s, within the same bounds.
+func (all *Calls) RegisterHealth(s grpc.ServiceRegistrar, health healthpb.HealthServer) {
+	s.RegisterService(all.guarded(healthpb.Health_ServiceDesc, errUnreadable), health)
+}
+
+var errUnreadable = status.Error(codes.InvalidArgument, "the message cannot be read")
 
 // Check answers one request. It never returns an error.
 func (s *server) Check(ctx context.Context, check *authv3.CheckRequest) (response *authv3.CheckResponse, _ error) {

@@ -36,11 +36,13 @@ func start(t testing.TB, l net.Listener, d envoy.Decider, panicked func(any)) {
 	if panicked == nil {
 		panicked = func(p any) { t.Errorf("a check panicked: %v", p) }
 	}
-	server := grpc.NewServer(grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(4), grpc.MaxHeaderListSize(64<<10))
-	envoy.Register(server, d, func() string { return "default" }, panicked)
+	server := grpc.NewServer(grpc.Creds(envoy.Credentials(insecure.NewCredentials())), grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(4), grpc.MaxHeaderListSize(64<<10))
+	calls := envoy.Register(server, envoy.Options{
+		Decider: d, DefaultPolicy: func() string { return "default" }, Panicked: panicked, Refused: func(error) {},
+	})
 	status := health.NewServer()
 	status.SetServingStatus(envoy.ServiceName, healthpb.HealthCheckResponse_SERVING)
-	healthpb.RegisterHealthServer(server, status)
+	calls.RegisterHealth(server, status)
 	go server.Serve(l)
 	t.Cleanup(server.Stop)
 }

@@ -155,7 +155,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := &spy{}
 		service := registered(t, s)
-		decode := func(v any) error { return envoy.NewCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, v) }
+		decode := envoy.Reader(data)
 		response, err := handler.Handler(service, t.Context(), decode, nil)
 		if err != nil {
 			t.Fatalf("an error: %v", err)
@@ -175,7 +175,9 @@ func (r *registrar) RegisterService(_ *grpc.ServiceDesc, service any) { r.servic
 
 func registered(t testing.TB, d envoy.Decider) any {
 	r := &registrar{}
-	envoy.Register(r, d, func() string { return "default" }, func(p any) { t.Errorf("a check panicked: %v", p) })
+	envoy.Register(r, envoy.Options{
+		Decider: d, DefaultPolicy: func() string { return "default" }, Panicked: func(p any) { t.Errorf("a check panicked: %v", p) },
+	})
 	return r.service
 }
 

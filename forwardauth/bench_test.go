@@ -20,9 +20,16 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
 // BenchmarkAllow is the whole way of an allowed check but for net/http: handler, decision, log, metrics.
-func BenchmarkAllow(b *testing.B) {
+func BenchmarkAllow(b *testing.B) { benchmarkAllow(b, authztest.Setup{Sample: 1 << 62}) }
+
+// BenchmarkAllowAsserted is the same with an assertion that was made before.
+func BenchmarkAllowAsserted(b *testing.B) {
+	benchmarkAllow(b, authztest.Setup{Sample: 1 << 62, Assertions: true})
+}
+
+func benchmarkAllow(b *testing.B, setup authztest.Setup) {
 	w := authztest.NewWorld(b)
-	handler := forwardauth.Handler(w.Gate(authztest.Setup{Sample: 1 << 62}), func(p any) { b.Error(p) })
+	handler := forwardauth.Handler(w.Gate(setup), func(p any) { b.Error(p) })
 	r := httptest.NewRequest("GET", "/auth/traefik", nil)
 	r.RemoteAddr = "127.0.0.1:4711"
 	r.Header = http.Header{

@@ -18,8 +18,8 @@ func nginx(r *http.Request, target string, req *authz.Request) {
 	req.Policy = policyOf(target)
 }
 
-// splitURL cuts scheme://host/path for the log. It is no URL parser on purpose: there is no input that it
-// refuses, and nothing is decided by what it finds.
+// splitURL cuts scheme://host/path for the log and for the assertion. It is no URL parser on purpose: there is no input
+// that it refuses, and nothing is decided by what it finds.
 func splitURL(full string) (host, path string) {
 	_, rest, found := strings.Cut(full, "://")
 	if !found {

@@ -32,6 +32,7 @@ type entrance struct {
 	inBody  bool
 	send    func(t *testing.T, token string, authorization []string) outcome
 	refusal func(p presented) outcome
+	most    int // bytes of a token that it reads at all, 0: any; TestLargeCheckIsRefused has what is larger
 	lines   int // of log for each refusal
 	// good is what an honest token is answered; refresh says that it must be a refresh token.
 	good    int
@@ -120,7 +121,7 @@ func (g *attacked) checkEntrances() []entrance {
 		}})
 	}
 	for name, put := range map[string]func(*authv3.AttributeContext_HttpRequest, []string){"gRPC headers": asMap, "gRPC header_map": asList} {
-		all = append(all, entrance{name: name, refusal: refusedCheck, lines: 1, good: 200, send: func(t *testing.T, _ string, authorization []string) outcome {
+		all = append(all, entrance{name: name, refusal: refusedCheck, lines: 1, good: 200, most: 1 << 20, send: func(t *testing.T, _ string, authorization []string) outcome {
 			ask := &authv3.AttributeContext_HttpRequest{Method: "GET", Host: "app.example", Path: "/x"}
 			put(ask, authorization)
 			return g.checkGRPC(t, ask)

@@ -21,6 +21,7 @@ func (s *Server) KeepCertificates(ctx context.Context) { s.keepCertificates(ctx)
 const (
 	CertificateInterval = certificateInterval
 	HeaderTimeout       = headerTimeout
+	MaxWatches          = maxWatches
 )
 
 // ServeOn serves one listener of checks as Run does, until ctx ends and what is under way has drained.
@@ -44,3 +45,6 @@ func (s *Server) Forget(ctx context.Context) error {
 		}
 	}
 }
+
+// ReloadKeys looks at the key file now.
+func (s *Server) ReloadKeys() error { return s.keys.Reload() }

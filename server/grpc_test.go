@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"devicegate/server"
 )
 
 func dialChecks(t *testing.T, s *service) *grpc.ClientConn {
@@ -24,22 +26,29 @@ func dialChecks(t *testing.T, s *service) *grpc.ClientConn {
 	return conn
 }
 
-// A check that carries a large body is refused like any other. gRPC's own bound would answer it with an
-// error, which an Envoy with failure_mode_allow takes for "allow".
+// A check that carries a large body is refused like any other, and the log says why. gRPC's own bound would answer it with
+// an error, which an Envoy with failure_mode_allow takes for "allow".
 func TestLargeCheckIsRefused(t *testing.T) {
 	s := start(t, settings(t))
-	check := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
-		Http: &authv3.AttributeContext_HttpRequest{
-			Method: "POST", Host: "app.example", Path: "/x", Headers: map[string]string{":path": "/x"},
-			Body: strings.Repeat("b", 9<<20),
-		},
-	}}}
-	answer, err := authv3.NewAuthorizationClient(dialChecks(t, s)).Check(t.Context(), check)
-	if err != nil {
-		t.Fatalf("a check of 9 MiB ends in a gRPC error: %v", err)
+	client := authv3.NewAuthorizationClient(dialChecks(t, s))
+	for size, want := range map[int]codes.Code{900 << 10: codes.Unauthenticated, 1 << 20: codes.PermissionDenied, 9 << 20: codes.PermissionDenied, 70 << 20: codes.PermissionDenied} {
+		check := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
+			Http: &authv3.AttributeContext_HttpRequest{
+				Method: "POST", Host: "app.example", Path: "/x", Headers: map[string]string{":path": "/x"},
+				Body: strings.Repeat("b", size),
+			},
+		}}}
+		answer, err := client.Check(t.Context(), check)
+		if err != nil {
+			t.Errorf("a check of %d bytes ends in a gRPC error: %v", size, err)
+			continue
+		}
+		if got := codes.Code(answer.GetStatus().GetCode()); got != want || answer.GetDeniedResponse() == nil {
+			t.Errorf("a check of %d bytes: got %v, want %v", size, answer, want)
+		}
 	}
-	if got := codes.Code(answer.GetStatus().GetCode()); got != codes.Unauthenticated || answer.GetDeniedResponse() == nil {
-		t.Errorf("got %v, %v", got, answer)
+	if lines := s.log.with("with_request_body"); len(lines) != 1 {
+		t.Errorf("the log says %d times why, want once for all: %q", len(lines), lines)
 	}
 }
 
@@ -55,6 +64,32 @@ func TestStrangersDoNotWatchHealth(t *testing.T) {
 	}
 	if status.Code(err) != codes.PermissionDenied {
 		t.Errorf("a watch from a peer that may not ask: %v", err)
+	}
+	if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
+		t.Errorf("a single question about health: %v", err)
+	}
+}
+
+// Those who watch are bounded, and whoever asks once is answered beside them.
+func TestWatchesAreBounded(t *testing.T) {
+	s := start(t, settings(t))
+	health := healthpb.NewHealthClient(dialChecks(t, s))
+	var refused int
+	for range server.MaxWatches + 3 {
+		watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
+		if err == nil {
+			_, err = watch.Recv()
+		}
+		switch status.Code(err) {
+		case codes.OK:
+		case codes.ResourceExhausted:
+			refused++
+		default:
+			t.Fatal(err)
+		}
+	}
+	if refused != 3 {
+		t.Errorf("%d of %d watches were refused, want 3", refused, server.MaxWatches+3)
 	}
 	if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
 		t.Errorf("a single question about health: %v", err)

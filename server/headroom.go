@@ -43,12 +43,16 @@ func (h *headroom) giveBack(n int64) {
 	h.mu.Unlock()
 }
 
-// listener returns l with connections that are hung up on when there is no room for what they send.
-func (h *headroom) listener(l net.Listener) net.Listener { return roomyListener{l, h} }
+// listener returns l with connections that are hung up on when there is no room for what they send, or, where they
+// are plain, when it may not be answered.
+func (h *headroom) listener(l net.Listener, plain bool) net.Listener {
+	return roomyListener{l, h, plain}
+}
 
 type roomyListener struct {
 	net.Listener
-	room *headroom
+	room  *headroom
+	plain bool
 }
 
 // Accept returns the next connection.
@@ -57,13 +61,14 @@ func (l roomyListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &roomyConn{Conn: c, room: l.room}, nil
+	return &roomyConn{Conn: c, room: l.room, plain: l.plain}, nil
 }
 
 // roomyConn counts what comes between two requests, which is the head of the next.
 type roomyConn struct {
 	net.Conn
-	room *headroom
+	room  *headroom
+	plain bool
 
 	mu      sync.Mutex
 	head    int64 // bytes since the last request began, or ended
@@ -71,23 +76,38 @@ type roomyConn struct {
 	serving int   // requests under way
 	framed  bool  // HTTP/2: the next head comes while others are served
 	closed  bool
+	heads   heads
 }
 
 var errNoHeadroom = errors.New("the heads of requests that have not come whole hold too much memory")
 
-// Read hangs up on a connection whose head finds no more room.
+// Read hangs up on a connection whose head finds no more room, or may not be answered.
 func (c *roomyConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.fits(int64(n)) {
-		_ = c.Close()
-		return 0, errNoHeadroom
+	if n > 0 {
+		if wrong := c.look(p[:n]); wrong != nil {
+			_ = c.Close()
+			return 0, wrong
+		}
 	}
 	return n, err
 }
 
-func (c *roomyConn) fits(n int64) bool {
+// look judges what has been read.
+func (c *roomyConn) look(p []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.fits(int64(len(p))) {
+		return errNoHeadroom
+	}
+	if !c.plain {
+		return nil
+	}
+	return c.heads.read(p)
+}
+
+// fits says whether there is room for n more bytes. The lock is held.
+func (c *roomyConn) fits(n int64) bool {
 	if c.closed || c.serving > 0 && !c.framed { // a body, which its reader bounds
 		return true
 	}
@@ -139,6 +159,15 @@ func (c *roomyConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// idle is the ConnState of a server whose listener is roomy.
+func (h *headroom) idle(c net.Conn, state http.ConnState) {
+	if roomy, ok := c.(*roomyConn); ok && state == http.StateIdle {
+		roomy.mu.Lock()
+		roomy.heads.found()
+		roomy.mu.Unlock()
+	}
 }
 
 type connKey struct{}

@@ -56,6 +56,10 @@ func (s *Server) readyz(w http.ResponseWriter) {
 	if reporting := s.reporting(); len(reporting) > 0 {
 		ready["report_mode"] = reporting // nothing behind these policies is protected
 	}
+	// Not 503: whoever takes a gate that is not ready out of service would have every check fail for the lack of sign-ins.
+	if s.writes.refused.Load() {
+		ready["writes_refused"] = true
+	}
 	writeStatus(w, http.StatusOK, ready)
 }
 
@@ -92,13 +96,23 @@ func (s *Server) setHealth() {
 }
 
 // watchers lets only those watch gRPC health who may ask, and no longer than the service serves: a watch has
-// no end of its own, and an orderly stop would wait for it. Nothing else here is a stream.
+// no end of its own, and an orderly stop would wait for it. Everything else here is one message and its answer.
 func (s *Server) watchers(serving context.Context) grpc.StreamServerInterceptor {
-	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	watching := make(chan struct{}, maxWatches)
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		if info.FullMethod != healthpb.Health_Watch_FullMethodName {
+			return handle(srv, stream)
+		}
 		allowed := clientaddr.Trusted(s.live.Load().config.Checks.AllowedPeers)
 		p, ok := peer.FromContext(stream.Context())
 		if !ok || p.Addr.Network() != "unix" && !allowed.Contains(clientaddr.OfConn(p.Addr.String())) {
 			return status.Error(codes.PermissionDenied, reason.PeerNotAllowed.String())
+		}
+		select {
+		case watching <- struct{}{}:
+			defer func() { <-watching }()
+		default:
+			return status.Error(codes.ResourceExhausted, "too many watch already: ask Check")
 		}
 		ctx, cancel := context.WithCancel(stream.Context())
 		defer cancel()
@@ -178,6 +192,14 @@ func (s *Server) registerMetrics() {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "devicegate_devices", Help: "Live devices."}, func() float64 {
 			return float64(s.index.Live(s.now()))
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "devicegate_store_writes_refused", Help: "1 while the store takes no writes, as on a full disk: sign-ins and changes are refused.",
+		}, func() float64 {
+			if s.writes.refused.Load() {
+				return 1
+			}
+			return 0
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "devicegate_policies_in_report_mode", Help: "Policies that only report: nothing behind them is protected.",

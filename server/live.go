@@ -29,6 +29,7 @@ type live struct {
 	sources  map[sourceKey]*source
 	foreign  *foreign.Issuers // nil where no other issuer is configured
 	verifier *token.Verifier
+	asserter *token.Asserter // nil where no assertions are made
 	login    *login.Service
 	authz    *authz.Authorizer
 	api      http.Handler
@@ -67,10 +68,13 @@ func (s *Server) build(ctx context.Context, cfg *config.Config, before *live) (*
 	if err = s.buildVerifier(l, before); err != nil {
 		return nil, err
 	}
+	if err = s.buildAsserter(l, before); err != nil {
+		return nil, err
+	}
 	if err = s.buildLogin(ctx, l, before); err != nil {
 		return nil, err
 	}
-	l.authz = authz.New(s.authzConfig(cfg), l.verifier, s.index, s.journal, s.now)
+	l.authz = authz.New(s.authzConfig(l), l.verifier, s.index, s.journal, s.now)
 	l.api, l.remote = api.New(s.apiOptions(l, cfg.API.BasePath)), api.NewRemoteAdmin(s.apiOptions(l, ""))
 	l.admin = map[string]http.Handler{}
 	for _, actor := range []string{activity.BySocket, activity.ByFile} {
@@ -176,7 +180,8 @@ func (e exchanging) Refresh(raw string) (login.ForeignSession, reason.Reason) {
 	return login.ForeignSession{User: v.User, Device: v.Device, Generation: v.Generation, Identity: v.Foreign, ID: id}, reason.OK
 }
 
-func (s *Server) authzConfig(cfg *config.Config) authz.Config {
+func (s *Server) authzConfig(l *live) authz.Config {
+	cfg := l.config
 	policies := make(map[string]authz.Policy, len(cfg.Policies))
 	for name, p := range cfg.Policies {
 		policies[name] = authz.Policy{
@@ -192,7 +197,8 @@ func (s *Server) authzConfig(cfg *config.Config) authz.Config {
 		AllowedPeers: cfg.Checks.AllowedPeers,
 		Trusted:      clientaddr.Trusted(cfg.TrustedProxies),
 		Policies:     policies,
-		Headers:      authz.HeaderNames{User: h.User, Roles: h.Roles, Device: h.Device},
+		Headers:      authz.HeaderNames{User: h.User, Roles: h.Roles, Device: h.Device, Assertion: h.Assertion},
+		Assertions:   l.asserter,
 		Country:      s.countryOf,
 	}
 }
@@ -210,6 +216,8 @@ func (s *Server) apiOptions(l *live, base string) api.Options {
 		Trusted: clientaddr.Trusted(l.config.TrustedProxies), BasePath: base, Now: s.now, Log: s.log,
 		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher,
 		Issuers: issuerNames(l.config), HardLimit: l.config.Devices.HardLimit,
+		Explain:       func(req authz.Request) authz.Explanation { return l.authz.Explain(req, l.verifier, s.index) },
+		PolicyOfGRPC:  l.config.Checks.GRPC.Policy,
 		CheckPassword: func(name, password string) error { return policy.Check(password, name, "devicegate") },
 		MakePassword:  func() (string, error) { return password.Generate(rand.Reader) },
 	}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
 	"devicegate/activity"
@@ -29,11 +29,21 @@ const (
 	requestTimeout = 30 * time.Second
 	idleTimeout    = 5 * time.Minute
 	maxHeaderBytes = 256 << 10
-	// maxCheckBytes is far above what Envoy sends, with a request's body or without: gRPC answers a larger
-	// message with an error, and an error is what failure_mode_allow turns into "allow".
-	maxCheckBytes = 64 << 20
-	// maxStreams bounds the calls under way on one connection; Envoy waits with more.
-	maxStreams = 1024
+	// maxWatchBytes bounds the one message that gRPC reads itself: the name of a service whose health is watched.
+	// Checks are read by envoy, which refuses what is too large instead of answering it with an error.
+	maxWatchBytes = 4 << 10
+	// maxWatches bounds those who watch health, for as long as they like.
+	maxWatches = 64
+	// maxStreams bounds the calls under way on one connection; Envoy opens another for more. Each may have sent
+	// checkWindow before anybody looks at it.
+	maxStreams = 128
+	// checkWindow is the least that gRPC knows. Without it the window grows with what a client sends, up to 16 MB a call.
+	checkWindow = 64 << 10
+	// connWindow is what all calls of a connection may send before gRPC has read it from the socket, which it does
+	// whether somebody takes it from there or not: it bounds the speed, not the memory.
+	connWindow = 1 << 20
+	// unreadInterval is how often it is logged that messages are not read.
+	unreadInterval = 10 * time.Second
 	// streamWorkers covers the checks under way at once; beyond it gRPC starts a goroutine for each.
 	streamWorkers = 256
 )
@@ -161,6 +171,25 @@ func (s *Server) panicked(p any) {
 	s.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("a check panicked and was refused")
 }
 
+// unread returns what logs why a check over gRPC was not read: at once, then the count of what came since, for a flood of
+// such checks must not be one of lines.
+func (s *Server) unread() func(why error) {
+	var mu sync.Mutex
+	var next time.Time
+	var count int
+	return func(why error) {
+		mu.Lock()
+		defer mu.Unlock()
+		count++
+		now := s.now()
+		if now.Before(next) {
+			return
+		}
+		s.log.Warn().Str("listener", "checks.grpc").Err(why).Int("count", count).Msg("the message of a call was not read, so it was refused")
+		next, count = now.Add(unreadInterval), 0
+	}
+}
+
 // serveHTTP serves one listener until the service ends. A listener that is off is nil.
 func (s *Server) serveHTTP(end *ending, g *errgroup.Group, name string, l net.Listener, h http.Handler) {
 	if l == nil {
@@ -168,7 +197,7 @@ func (s *Server) serveHTTP(end *ending, g *errgroup.Group, name string, l net.Li
 	}
 	server := s.httpServer(name, h)
 	server.TLSConfig = s.tlsOf(name)
-	g.Go(func() error { return serve(server, name, s.room.listener(l)) })
+	g.Go(func() error { return serve(server, name, s.room.listener(l, server.TLSConfig == nil)) })
 	end.drains(g, func() error { return s.shutDown(server, name) })
 }
 
@@ -178,7 +207,7 @@ func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener)
 		return
 	}
 	server := s.httpServer("operations", s.operations())
-	g.Go(func() error { return serve(server, "operations", s.room.listener(l)) })
+	g.Go(func() error { return serve(server, "operations", s.room.listener(l, true)) })
 	g.Go(func() error {
 		<-end.watched.Done()
 		return s.shutDown(server, "operations")
@@ -187,7 +216,7 @@ func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener)
 
 func (s *Server) httpServer(name string, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: s.room.around(h), ConnContext: s.room.remember, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		Handler: s.room.around(h), ConnContext: s.room.remember, ConnState: s.room.idle, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		WriteTimeout: requestTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog(s.log, name),
 		DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with 200, which is what allows
 	}
@@ -219,22 +248,27 @@ func (s *Server) serveGRPC(end *ending, g *errgroup.Group, l net.Listener) {
 	if l == nil {
 		return
 	}
-	options := []grpc.ServerOption{}
-	if secure := s.tlsOf("checks.grpc"); secure != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(secure)))
+	secure := insecure.NewCredentials()
+	if config := s.tlsOf("checks.grpc"); config != nil {
+		secure = credentials.NewTLS(config)
 	}
-	server := grpc.NewServer(append(options,
+	server := grpc.NewServer(
+		grpc.Creds(envoy.Credentials(secure)),
 		grpc.ForceServerCodecV2(envoy.NewCodec()), grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(headerTimeout), grpc.MaxHeaderListSize(64<<10),
 		// Left alone, gRPC hangs up on an Envoy that keeps its connection alive more often than every
 		// five minutes, and a check that fails for it passes with failure_mode_allow.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveEvery, PermitWithoutStream: true}),
-		grpc.MaxRecvMsgSize(maxCheckBytes), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxRecvMsgSize(maxWatchBytes), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StaticStreamWindowSize(checkWindow), grpc.StaticConnWindowSize(connWindow),
 		grpc.StreamInterceptor(s.watchers(end.serving)),
-	)...)
-	envoy.Register(server, s.decider(), s.decider().defaultPolicy, s.panicked)
+	)
+	calls := envoy.Register(server, envoy.Options{
+		Decider: s.decider(), DefaultPolicy: s.decider().defaultPolicy, Panicked: s.panicked, Refused: s.unread(),
+	})
 	s.setHealth()
-	healthpb.RegisterHealthServer(server, s.grpcHealth)
+	calls.RegisterHealth(server, s.grpcHealth)
+	g.Go(func() error { calls.Run(end.watched); return nil })
 	g.Go(func() error {
 		// A stop that comes before Serve is an orderly end as well.
 		if err := server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {

@@ -35,6 +35,7 @@ type Server struct {
 	version  string
 	now      func() time.Time
 	store    db.Store
+	writes   *writes // the same
 	index    *device.Index
 	keys     *token.Keyring
 	users    *login.Users
@@ -132,6 +133,8 @@ func (s *Server) openStore() error {
 		s.store = store
 	}
 	s.closers = append(s.closers, s.store.Close)
+	s.writes = &writes{Store: s.store}
+	s.store = s.writes
 	return nil
 }
 

@@ -26,20 +26,27 @@ var statuses = map[authz.Adapter]map[reason.Outcome]int{
 }
 
 // identityHeaders may be in an allow and nowhere else.
-var identityHeaders = []string{"Remote-User", "Remote-Groups", "Remote-Device", "X-Envoy-Auth-Headers-To-Remove"}
+var identityHeaders = []string{"Remote-User", "Remote-Groups", "Remote-Device", assertionHeader, "X-Envoy-Auth-Headers-To-Remove"}
 
-// maxHeaders is what the headers of an allow may measure, in bytes: nginx takes 4 KiB and no more.
-const maxHeaders = 3000
+const assertionHeader = "Remote-Assertion"
+
+// What the headers of an allow may measure, in bytes: nginx takes 4 KiB and no more.
+const (
+	maxHeaders         = 3000
+	maxWithAnAssertion = 3900
+)
 
 // Behaviour runs the table through an adapter.
 func Behaviour(t *testing.T, w *World, a Adapter) {
 	for _, c := range w.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
 			gate := w.Gate(c.Setup)
+			gate.explains = true
 			ask := a.Start(t, gate)
-			a.check(t, c, ask(t, c.Ask.Filled()))
+			a.check(t, w, c, ask(t, c.Ask.Filled()))
 			checkRecords(t, gate, a.Name, c.Want)
 			checkReport(t, gate, c.Would)
+			checkExplained(t, gate, a.Name, c)
 			checkSilent(t, gate, c.Ask)
 		})
 	}
@@ -55,7 +62,7 @@ func Words(t *testing.T, w *World, a Adapter) {
 		if why.Outcome() == reason.Allow && why != reason.OK {
 			why = reason.Undecided // whoever only looks something up cannot let pass
 		}
-		a.check(t, Case{Want: why, Who: &w.Anna}, got)
+		a.check(t, w, Case{Want: why, Who: &w.Anna}, got)
 		if (got.Status == http.StatusOK) != (why == reason.OK) {
 			t.Errorf("reason %d (%s) was answered %d", why, why, got.Status)
 		}
@@ -63,12 +70,16 @@ func Words(t *testing.T, w *World, a Adapter) {
 	}
 }
 
-func (a Adapter) check(t *testing.T, c Case, got Answer) {
+func (a Adapter) check(t *testing.T, w *World, c Case, got Answer) {
 	t.Helper()
 	if want := statuses[a.Name][c.Want.Outcome()]; got.Status != want {
 		t.Errorf("status %d, want %d; headers %v", got.Status, want, got.Header)
 	}
 	if c.Want.Outcome() == reason.Allow {
+		if c.Audience != "" {
+			w.checkAssertion(t, c, strings.Join(got.Header[assertionHeader], " and "))
+			delete(got.Header, assertionHeader)
+		}
 		a.checkAllow(t, c, got)
 		return
 	}
@@ -88,6 +99,9 @@ func identityOf(c Case) (set http.Header, remove []string) {
 	if c.Who != nil {
 		set["Remote-User"], set["Remote-Device"] = []string{c.Who.Encoded}, []string{c.Who.Device.String()}
 	}
+	if c.Setup.Assertions && c.Audience == "" {
+		remove = append(remove, assertionHeader)
+	}
 	if c.Stripped {
 		remove = append(remove, "Authorization")
 	}
@@ -102,7 +116,7 @@ func (a Adapter) checkAllow(t *testing.T, c Case, got Answer) {
 	}
 	identity, envelope := http.Header{}, []string(nil)
 	for name, values := range got.Header {
-		if slices.Contains(identityHeaders[:3], name) {
+		if slices.Contains(identityHeaders[:4], name) {
 			identity[name] = values
 		} else {
 			envelope = append(envelope, name)
@@ -121,8 +135,12 @@ func (a Adapter) checkAllow(t *testing.T, c Case, got Answer) {
 	if got.Body != "" {
 		t.Errorf("the body of an allow is %q", got.Body)
 	}
-	if got.Size >= maxHeaders {
-		t.Errorf("the headers of an allow take %d bytes, they must stay under %d", got.Size, maxHeaders)
+	most := maxHeaders
+	if c.Audience != "" {
+		most = maxWithAnAssertion
+	}
+	if got.Size >= most {
+		t.Errorf("the headers of an allow take %d bytes, they must stay under %d", got.Size, most)
 	}
 }
 

@@ -15,6 +15,7 @@ type Case struct {
 	Want  reason.Reason
 	Who   *Person // whose identity an allow carries; nil: nobody's
 
+	Audience string        // of the assertion that an allow carries; empty: it carries none
 	Stripped bool          // an allow takes the Authorization header away
 	Would    reason.Reason // of an allow that only reports
 }
@@ -133,7 +134,7 @@ func (w *World) Cases() []Case {
 	}
 	cases = append(cases, w.authorizations()...)
 	cases = append(cases, w.requests()...)
-	cases = append(cases, w.policies()...)
+	cases = append(append(cases, w.policies()...), w.assertions()...)
 	return append(cases, w.neighbours()...)
 }
 

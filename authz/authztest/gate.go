@@ -2,6 +2,7 @@ package authztest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/netip"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"devicegate/device"
 	"devicegate/journal"
 	"devicegate/reason"
+	"devicegate/token"
 )
 
 var noGuard = db.Txn{}
@@ -36,6 +38,9 @@ type Setup struct {
 	HasForced bool
 	Sample    int           // of allowed checks in the log; 0 means 1
 	Later     time.Duration // when it is asked, after the world was made
+
+	Assertions bool // it makes assertions
+	Unsigned   bool // and cannot
 }
 
 // Gate is an authorizer with its log and metrics.
@@ -43,6 +48,36 @@ type Gate struct {
 	*authz.Authorizer
 	Log      *Log
 	Registry *prometheus.Registry
+
+	inspector authz.Inspector
+	foreseer  authz.Foreseer
+	explains  bool // each request, before it is decided
+	mu        sync.Mutex
+	explained []explained
+}
+
+// explained is what was said before a decision, and the decision.
+type explained struct {
+	said authz.Explanation
+	done authz.Decision
+}
+
+// Decide implements what the adapters ask.
+func (g *Gate) Decide(ctx context.Context, req authz.Request) authz.Decision {
+	if !g.explains {
+		return g.Authorizer.Decide(ctx, req)
+	}
+	e := explained{said: g.Explain(req)}
+	e.done = g.Authorizer.Decide(ctx, req)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.explained = append(g.explained, e)
+	return e.done
+}
+
+// Explain says what Decide would answer.
+func (g *Gate) Explain(req authz.Request) authz.Explanation {
+	return g.Authorizer.Explain(req, g.inspector, g.foreseer)
 }
 
 // Gate returns a gate of the world.
@@ -50,7 +85,8 @@ func (w *World) Gate(s Setup) *Gate {
 	if s.Peers == nil {
 		s.Peers = Loopback
 	}
-	g := &Gate{Log: &Log{}, Registry: prometheus.NewRegistry()}
+	devices := forced{Index: w.index, state: s.Forced, is: s.HasForced}
+	g := &Gate{Log: &Log{}, Registry: prometheus.NewRegistry(), inspector: w.verifier, foreseer: devices}
 	log := zerolog.New(g.Log).Level(zerolog.TraceLevel).With().Timestamp().Logger()
 	config := authz.Config{
 		AllowedPeers: s.Peers,
@@ -59,9 +95,25 @@ func (w *World) Gate(s Setup) *Gate {
 		Headers:      authz.HeaderNames{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device"},
 		Country:      countryOf,
 	}
-	devices := forced{Index: w.index, state: s.Forced, is: s.HasForced}
+	w.asserting(&config, s)
 	g.Authorizer = authz.New(config, w.verifier, devices, journal.New(log, s.Sample, g.Registry), func() time.Time { return now.Add(s.Later) })
 	return g
+}
+
+// asserting has the gate make assertions where the setup says so.
+func (w *World) asserting(config *authz.Config, s Setup) {
+	if !s.Assertions {
+		return
+	}
+	longest := maxWithAnAssertion
+	if s.Unsigned {
+		longest = 1
+	}
+	asserter, err := token.NewAsserter(token.AssertionConfig{Issuer: "devicegate", MaxBytes: longest}, w.keys)
+	if err != nil {
+		panic(err)
+	}
+	config.Headers.Assertion, config.Assertions = assertionHeader, asserter
 }
 
 // policies are those of every gate. Each has one demand, so that a row says which one it is about.
@@ -106,7 +158,10 @@ func (f forced) State() reason.Reason {
 	return f.Index.State()
 }
 
-var _ authz.Devices = forced{}
+var (
+	_ authz.Devices  = forced{}
+	_ authz.Foreseer = forced{}
+)
 
 // Check is the index's own.
 func (f forced) Check(use device.Use) (device.Subject, reason.Reason) { return f.Index.Check(use) }

@@ -48,6 +48,7 @@ type World struct {
 
 	index    *device.Index
 	verifier *token.Verifier
+	keys     *token.Keyring
 }
 
 // Tokens are tokens of Anna with one thing wrong each.
@@ -81,7 +82,7 @@ func NewWorld(tb testing.TB) *World {
 	store := dbtest.New(tb)
 	keys, err := token.OpenKeyring(tb.Context(), store, token.Options{Now: clock, Rand: rand.Reader, AccessLifetime: lifetime, Leeway: 5 * time.Second})
 	must(tb, err)
-	w := &World{index: device.NewIndex(keep, device.IPChange{})}
+	w := &World{index: device.NewIndex(keep, device.IPChange{}), keys: keys}
 	w.verifier, err = token.NewVerifier(config(), keys, clock)
 	must(tb, err)
 	// The feed ends with the test's store; ended too early it would answer store_unavailable.

@@ -1,0 +1,4 @@
+package authz
+
+// Audience is audience.
+var Audience = audience
