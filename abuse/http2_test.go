@@ -196,6 +196,13 @@ func (c *h2) room(stream uint32, n int) bool {
 	return true
 }
 
+// roomNow says whether so many bytes may be sent without waiting.
+func (c *h2) roomNow(stream uint32, n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return firstWindow+c.window[0] >= n && c.first+c.window[stream] >= n
+}
+
 // result returns what was seen so far.
 func (c *h2) result() h2Seen {
 	c.mu.Lock()

@@ -24,6 +24,7 @@ var metricNames = []string{
 	"devicegate_policies_in_report_mode",
 	"devicegate_reported_checks_total",
 	"devicegate_sign_ins_total",
+	"devicegate_store_writes_refused",
 }
 
 // mostSeries bounds the series of all metrics together.
