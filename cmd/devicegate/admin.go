@@ -44,13 +44,16 @@ func dialing(address config.Address) http.RoundTripper {
 	}
 }
 
+// opener opens the closed file.
+type opener func(context.Context, *config.Config) (*admin, error)
+
 // openAdmin connects to the running service, or opens the file.
-func openAdmin(ctx context.Context, cfg *config.Config) (*admin, error) {
+func openAdmin(ctx context.Context, cfg *config.Config, open opener) (*admin, error) {
 	a, err := dialService(ctx, cfg)
 	if a != nil || err != nil {
 		return a, err
 	}
-	a, err = openFile(ctx, cfg)
+	a, err = open(ctx, cfg)
 	if errors.Is(err, bolt.ErrInUse) {
 		return nil, fmt.Errorf("%s is in use by another process, but nobody answers on the admin socket %s: is admin.socket the one that the service was started with?", cfg.Store.Path, cfg.AdminSocket())
 	}
@@ -75,11 +78,15 @@ func dialService(ctx context.Context, cfg *config.Config) (*admin, error) {
 	return nil, fmt.Errorf("the admin socket %s cannot be opened: %w", socket.Addr, err)
 }
 
-// openFile works on the closed file.
+// openFile works on the closed file, without what only sign-ins and checks need.
 func openFile(ctx context.Context, cfg *config.Config) (*admin, error) {
+	return openFileWith(ctx, cfg, server.Offline())
+}
+
+func openFileWith(ctx context.Context, cfg *config.Config, options ...server.Option) (*admin, error) {
 	params := cfg.Passwords.Argon2id
 	hasher := password.Inline(password.Params{Memory: params.Memory, Iterations: params.Iterations, Parallelism: params.Parallelism})
-	s, err := server.Open(ctx, cfg, zerolog.Nop(), server.WithHasher(hasher), server.Offline())
+	s, err := server.Open(ctx, cfg, zerolog.Nop(), append(options, server.WithHasher(hasher))...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -30,7 +31,7 @@ func TestAdminScripts(t *testing.T) {
 				}
 				return word == mode, nil
 			}
-			p.Cmds["signin"], p.Cmds["member"] = scriptSignIn, scriptMember
+			p.Cmds["signin"], p.Cmds["member"], p.Cmds["token"] = scriptSignIn, scriptMember, scriptToken
 			testscript.Run(t, p)
 		})
 	}
@@ -52,6 +53,9 @@ func setUpAdminScript(env *testscript.Env, running bool) error {
 	env.Setenv("DEVICEGATE_API_ADDRESS", "unix:"+filepath.Join(env.WorkDir, "api"))
 	env.Setenv("DEVICEGATE_API_SIGN_IN_RATE", "100000/1s")
 	env.Setenv("DEVICEGATE_LOCKOUT_THRESHOLD", "2")
+	if own := filepath.Join(env.WorkDir, "devicegate.yaml"); exists(own) {
+		env.Setenv("DEVICEGATE_CONFIG", own)
+	}
 	env.Setenv("TRICK", "\x1b[31mroot\u009b2J")
 	s := &scriptService{dir: env.WorkDir, environ: env.Vars}
 	env.Values[scriptKey{}] = s
@@ -67,6 +71,11 @@ func setUpAdminScript(env *testscript.Env, running bool) error {
 		_ = s.running.Wait() // it was killed
 	})
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // start starts the service and waits until it is ready.
@@ -103,31 +112,34 @@ func (s *scriptService) client(socket string) *http.Client {
 	return &http.Client{Timeout: patience, Transport: dialing(config.Address{Network: "unix", Addr: filepath.Join(s.dir, socket)})}
 }
 
-// signIn returns the status of a sign-in. Where the file is to stay closed, the service runs only for it.
-func (s *scriptService) signIn(name, password, from string) (status int, err error) {
+// signIn returns the status of a sign-in and its access token. Where the file is to stay closed, the service runs only
+// for it.
+func (s *scriptService) signIn(name, password, from string) (status int, access string, err error) {
 	if s.running == nil {
 		var cmd *exec.Cmd // err must be the result: what is wrong at the end is told with it
 		if cmd, err = s.start(); err != nil {
-			return 0, err
+			return 0, "", err
 		}
 		defer func() { err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()) }()
 	}
 	body, err := json.Marshal(map[string]string{"username": name, "password": password})
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	req, err := http.NewRequest(http.MethodPost, "http://api/api/token", bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 	req.Header.Set("X-Forwarded-For", from)
 	resp, err := s.client("api").Do(req)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return resp.StatusCode, resp.Body.Close()
+	var tokens struct{ Access string }
+	err = json.NewDecoder(resp.Body).Decode(&tokens)
+	return resp.StatusCode, tokens.Access, errors.Join(err, resp.Body.Close())
 }
 
 // signin NAME PASSWORD [ADDRESS] signs in as from the address; "! signin" demands that it is refused.
@@ -139,7 +151,7 @@ func scriptSignIn(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 3 {
 		from = args[2]
 	}
-	status, err := ts.Value(scriptKey{}).(*scriptService).signIn(args[0], args[1], from)
+	status, _, err := ts.Value(scriptKey{}).(*scriptService).signIn(args[0], args[1], from)
 	ts.Check(err)
 	if (status == http.StatusOK) == neg {
 		ts.Fatalf("the sign-in of %q is answered with %d", args[0], status)
@@ -155,4 +167,17 @@ func scriptMember(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("stdout has no member %s", args[1])
 	}
 	ts.Setenv(args[0], text)
+}
+
+// token FILE NAME PASSWORD signs in and writes the access token to the file.
+func scriptToken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: token FILE NAME PASSWORD")
+	}
+	status, access, err := ts.Value(scriptKey{}).(*scriptService).signIn(args[1], args[2], "192.0.2.1")
+	ts.Check(err)
+	if status != http.StatusOK {
+		ts.Fatalf("the sign-in of %q is answered with %d", args[1], status)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(access+"\n"), 0o600))
 }

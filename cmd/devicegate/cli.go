@@ -77,7 +77,7 @@ Exit codes: 0 done, 1 it failed, 2 usage or configuration, 3 the answer is no (s
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(c.demo(), c.serve(), c.user(), c.device(), c.activity(), c.lockout(), c.key(), c.configCommand(), c.healthcheck(), c.version())
+	root.AddCommand(c.demo(), c.serve(), c.user(), c.device(), c.activity(), c.lockout(), c.key(), c.explain(), c.configCommand(), c.snippet(), c.doctor(), c.healthcheck(), c.version())
 	c.own(root)
 	c.completions(root)
 	return root

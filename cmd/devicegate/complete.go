@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -74,11 +75,23 @@ func (c *cli) ofFlags(cmd *cobra.Command) map[string]cobra.CompletionFunc {
 		"role":      c.lookUp(findRoles),
 		"add":       c.lookUp(findRoles),
 		"remove":    c.lookUp(findRolesOf),
+		"policy":    c.completePolicies,
+		"adapter":   words(adapterWords()...),
+		"dir":       cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 	}
 	if cmd.Name() == "rights" {
 		flags["update"], flags["delete"] = words("yes", "no"), words("yes", "no")
 	}
 	return flags
+}
+
+// completePolicies offers the policies of the configuration.
+func (c *cli) completePolicies(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return slices.Sorted(maps.Keys(cfg.Policies)), cobra.ShellCompDirectiveNoFileComp
 }
 
 func words(list ...string) cobra.CompletionFunc {

@@ -62,13 +62,13 @@ func testFullDisk(t *testing.T, dir string, setFull func(g *gate, full bool) err
 	g.check(own.Access).must(t, 200, "a check without room")
 	g.verify(own.Access).must(t, 200, "verify without room")
 	g.verify(own.Refresh).must(t, 200, "verify of a refresh token without room")
-	ready := send(g.people, "GET", "http://"+g.address["operations"]+"/readyz", "")
-	ready.must(t, 200, "/readyz without room")
+	g.wantWritesRefused(t, true)
 
 	if err := setFull(g, false); err != nil {
 		t.Fatal(err)
 	}
 	g.signIn("alice").must(t, 200, "a sign-in with room again")
+	g.wantWritesRefused(t, false)
 	next := g.refresh(own.Refresh).must(t, 200, "a refresh with room again").tokens()
 	g.call("POST", "/trusted-devices/logout", next.Access).must(t, 204, "a logout with room again")
 	g.check(own.Access).must(t, 401, "a check of the device that logged out")
@@ -88,4 +88,20 @@ func fillUp(t *testing.T, g *gate) reply {
 	}
 	t.Fatal("the store never got full")
 	return reply{}
+}
+
+// wantWritesRefused demands that whoever watches the gate is told so or not, and that it is ready in any case: checks are
+// answered.
+func (g *gate) wantWritesRefused(t *testing.T, want bool) {
+	t.Helper()
+	operations := func(path string) string {
+		return send(g.people, "GET", "http://"+g.address["operations"]+path, "").must(t, 200, "%s", path).body
+	}
+	if body := operations("/readyz"); !strings.Contains(body, `"status":"ready"`) || strings.Contains(body, `"writes_refused":true`) != want {
+		t.Errorf("/readyz = %s, want writes_refused: %v", body, want)
+	}
+	line := map[bool]string{true: "\ndevicegate_store_writes_refused 1\n", false: "\ndevicegate_store_writes_refused 0\n"}[want]
+	if !strings.Contains(operations("/metrics"), line) {
+		t.Errorf("the metrics lack %q", line)
+	}
 }

@@ -38,7 +38,7 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-// noError says that the command worked and its answer is no.
+// noError says that the command worked and its answer is no. Without a text the answer was printed.
 type noError struct{ text string }
 
 func (e *noError) Error() string { return e.text }
@@ -80,7 +80,9 @@ func report(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "devicegate:", usage)
 		return exitUsage
 	case errors.As(err, &no):
-		fmt.Fprintln(stderr, "devicegate:", no)
+		if no.text != "" {
+			fmt.Fprintln(stderr, "devicegate:", no)
+		}
 		return exitNo
 	default:
 		fmt.Fprintln(stderr, "devicegate:", err)

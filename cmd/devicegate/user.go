@@ -33,11 +33,16 @@ listens there, on the closed file.`,
 
 // withAdmin runs one command against the administration.
 func (c *cli) withAdmin(ctx context.Context, use func(*admin) error) error {
+	return c.withAdminOn(ctx, openFile, use)
+}
+
+// withAdminOn is withAdmin that opens the closed file in its own way.
+func (c *cli) withAdminOn(ctx context.Context, open opener, use func(*admin) error) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	a, err := openAdmin(ctx, cfg)
+	a, err := openAdmin(ctx, cfg, open)
 	if err != nil {
 		return err
 	}
