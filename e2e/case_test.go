@@ -159,7 +159,10 @@ func (c testCase) raw(b *bench, id string) string {
 	if !slices.ContainsFunc(c.headers, func(h string) bool { return strings.HasPrefix(h, "Host:") }) {
 		lines = append(lines, "Host: app.example")
 	}
-	return b.fill(strings.Join(append(lines, c.headers...), "\r\n"), id) + "\r\n\r\n" + c.body
+	for _, h := range c.headers {
+		lines = append(lines, b.rename(h))
+	}
+	return b.fill(strings.Join(lines, "\r\n"), id) + "\r\n\r\n" + c.body
 }
 
 // exchange sends one request through the proxy and gathers what came of it.
@@ -175,6 +178,7 @@ func (b *bench) exchangeFrom(t *testing.T, from, raw, id string) exchange {
 	x := exchange{id: id, response: sendRaw(t, from, b.addr, raw, 2*patience)}
 	x.seen = b.backend.since(before)
 	x.asked, x.askedLen = b.relay.asked()
+	b.renameBack(&x)
 	return x
 }
 

@@ -54,7 +54,7 @@ func nginxDangers() []danger {
 			changes: append([]literal{cacheOn[0]}, checking("proxy_cache checks;\nproxy_cache_valid 200 1m;\nproxy_cache_key $request_uri;\nproxy_ignore_headers Cache-Control;")...)},
 			what: "whoever asks for what somebody else was let in to, in his name"},
 		{weakening: weakening{title: "any upgrade passed on", request: testCase{line: "GET /ws/{id}", headers: append([]string{asAlice}, h2c...)}, through: tunnelled,
-			changes: []literal{{server, "Upgrade    $upgrade;", "Upgrade    $http_upgrade;"}, {server, "map $upgrade $connection_upgrade", "map $http_upgrade $connection_upgrade"}}},
+			changes: []literal{{server, "Upgrade    $gate_upgrade;", "Upgrade    $http_upgrade;"}, {server, "map $gate_upgrade $gate_connection", "map $http_upgrade $gate_connection"}}},
 			what: "`Upgrade: h2c`: a client with a token then has a tunnel in which it asks for any path in any name, unchecked"},
 		{weakening: weakening{title: "mirror", request: testCase{send: untilClosed}, through: believed,
 			changes: []literal{{server, "location / {\n", "location = /_mirror {\n        internal;\n        proxy_pass http://127.0.0.1:9000$request_uri;\n    }\n    location / {\n        mirror /_mirror;\n"}}},

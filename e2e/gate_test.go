@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -42,8 +44,14 @@ type decision struct {
 // dir.
 func startGate(t *testing.T, dir, example string) *gate {
 	t.Helper()
-	g := &gate{dir: dir, config: filepath.Join(dir, "devicegate.yaml")}
 	copyExample(t, example, "devicegate.yaml", dir, gateLiterals)
+	return runGate(t, dir)
+}
+
+// runGate runs the service with the devicegate.yaml in dir.
+func runGate(t *testing.T, dir string) *gate {
+	t.Helper()
+	g := &gate{dir: dir, config: filepath.Join(dir, "devicegate.yaml")}
 	cmd := exec.Command(service, "serve", "--config", g.config)
 	cmd.Dir = g.dir
 	// All people of the tests sign in from one address.
@@ -142,7 +150,23 @@ var client = &http.Client{Timeout: patience, Transport: &http.Transport{
 	DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientIP)}}).DialContext,
 }}
 
-// call makes a call of the API, below the base path of the examples, and returns the status. The
+var basePath = regexp.MustCompile(`base_path: (\S+)`)
+
+// basePath is that of the gate's API.
+func (g *gate) basePath(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(g.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := basePath.FindSubmatch(content)
+	if found == nil {
+		t.Fatalf("the configuration names no base path:\n%s", content)
+	}
+	return string(found[1])
+}
+
+// call makes a call of the API, below its base path, and returns the status. The
 // caller lies about its address, as anybody may.
 func (g *gate) call(t *testing.T, method, path, token string, in, out any) int {
 	t.Helper()
@@ -156,7 +180,7 @@ func (g *gate) call(t *testing.T, method, path, token string, in, out any) int {
 	if g.via != "" {
 		at = g.via
 	}
-	r, err := http.NewRequest(method, "http://"+at+"/gate"+path, body)
+	r, err := http.NewRequest(method, "http://"+at+g.basePath(t)+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ type weakening struct {
 	request testCase
 	fault   fault
 	through func(b *bench, x exchange) bool
+	opens   string // what gets through then, in the words of docs/seam.md; empty: the page has the title alone
 }
 
 // TestEveryLineCounts plays each weakening on the proxy as it is shipped, where nothing gets

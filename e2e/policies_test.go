@@ -98,7 +98,7 @@ func TestPolicies(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			b := startBench(t, p)
-			for _, under := range policyCases() {
+			for _, under := range append(policyCases(), removalCases()...) {
 				b.gate.demand(t, under.policy)
 				for _, c := range under.cases {
 					if _, mine := c.want[p.name]; mine {

@@ -109,15 +109,25 @@ func eventually(limit time.Duration, ok func() bool) bool {
 	}
 }
 
-// freePort returns a port that was free a moment ago; whoever uses it tries again on a collision.
+// givenPorts are those that freePort has returned.
+var givenPorts sync.Map
+
+// freePort returns a port that was free a moment ago, and none twice: Envoy, HAProxy and Caddy share a port with
+// another of their kind (SO_REUSEPORT), and each would then get a part of the other's requests. Whoever uses it
+// tries again on a collision with anybody else.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 func tail(s string, n int) string {

@@ -26,12 +26,16 @@ var gateLiterals = []literal{
 type product struct {
 	name    string // of the adapter
 	program string
-	example string   // folder
+	example string   // folder below examples/, or any other by its absolute path
 	files   []string // of the proxy's configuration
 	grpc    bool
 	command func(program string, dir string) *exec.Cmd
 	// literals returns what is replaced, given the ports of proxy, backend, checks and API.
 	literals func(proxy, backend, checks, api string) []literal
+
+	// renamed says that the identity headers are X-Auth-User and so on: the cases, which write Remote-User, are
+	// played with these.
+	renamed bool
 }
 
 var products = []product{
@@ -90,7 +94,10 @@ func envoy(name, checksPort string, grpc bool) product {
 // copyExample writes one file of an example to dir, with its literals replaced.
 func copyExample(t *testing.T, example, file, dir string, literals []literal) {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("..", "examples", example, file))
+	if !filepath.IsAbs(example) {
+		example = filepath.Join("..", "examples", example)
+	}
+	content, err := os.ReadFile(filepath.Join(example, file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +107,7 @@ func copyExample(t *testing.T, example, file, dir string, literals []literal) {
 			continue
 		}
 		if !strings.Contains(text, l.old) {
-			t.Fatalf("examples/%s/%s: the tests replace %q, which is not there", example, file, l.old)
+			t.Fatalf("%s/%s: the tests replace %q, which is not there", example, file, l.old)
 		}
 		text = strings.ReplaceAll(text, l.old, l.new)
 	}

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// seamProducts are the ways of asking that docs/seam.md is about, in the order of its columns.
-var seamProducts = []string{"nginx", "traefik", "envoy_grpc", "envoy_http"}
+// seamProducts are the names of the products, in the order of the columns of docs/seam.md.
+var seamProducts = []string{"nginx", "traefik", "envoy_grpc", "envoy_http", "caddy", "haproxy"}
 
 // seamRow is a case of docs/seam.md. Its label is the number in the list of cases, or the class of
 // attack (B12) where the list has none for it.
@@ -37,22 +37,19 @@ func seamRows() []seamRow {
 	return slices.Concat(seamTokenRows(), seamBodyRows(), seamMetadataRows(), seamPathRows(), seamProtocolRows(), seamFailureRows(), seamSizeRows())
 }
 
-// TestSeam plays these cases, then the whole table again within TLS over HTTP/1.1 and HTTP/2, then
-// the dangerous settings, and at last compares docs/seam.md with what it saw. It takes no part of
-// this for granted: a page that names a test that did not run fails.
+// TestSeam plays these cases, then the whole table again within TLS over HTTP/1.1 and HTTP/2, over HTTP/2
+// in the clear and in small part over HTTP/3, then the dangerous settings, and at last compares docs/seam.md with what it saw. It takes
+// no part of this for granted: a page that names a test that did not run fails.
 func TestSeam(t *testing.T) {
 	t.Parallel()
 	run := &seamRun{ran: map[string]bool{}}
 	t.Run("on", func(t *testing.T) {
 		for _, p := range products {
-			if !slices.Contains(seamProducts, p.name) {
-				continue
-			}
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
 				b := startSeamBench(t, p)
 				run.plain(t, b)
-				run.secure(t, b)
+				run.otherwise(t, b)
 				run.dangers(t, b)
 				t.Run("B25 no token in the log", func(t *testing.T) { logsNoToken(t, b) })
 				run.done(p.name, "B25 no token in the log")
@@ -88,19 +85,27 @@ func (r *seamRun) plain(t *testing.T, b *bench) {
 	}
 }
 
-// secure plays the table and the rows within TLS.
-func (r *seamRun) secure(t *testing.T, b *bench) {
-	within, addr := b.withTLS(t)
-	for _, way := range []struct {
-		name string
-		send sender
-		fits func(testCase) bool
-		want map[string]answers // what differs, by title
-		more []seamRow
-	}{
+// way is how clients speak to a proxy, besides HTTP/1.1 in the clear.
+type way struct {
+	name string
+	send sender
+	fits func(testCase) bool
+	want map[string]answers // what differs, by title
+	more []seamRow
+}
+
+// otherwise plays the table and the rows in all other ways.
+func (r *seamRun) otherwise(t *testing.T, b *bench) {
+	within, at := b.withListeners(t)
+	for _, way := range []way{
 		{"TLS", sendTLS, func(testCase) bool { return true }, nil, nil},
 		{"HTTP2", sendHTTP2, fitsHTTP2, differsHTTP2, http2Rows()},
+		{"H2C", sendClear, fitsHTTP2, differsHTTP2, http2Rows()},
+		{"HTTP3", sendHTTP3, fitsHTTP3, nil, http3Rows()},
 	} {
+		if at[way.name] == "" {
+			continue
+		}
 		said := slices.DeleteFunc(slices.Concat(tableRows(), seamRows()), func(r seamRow) bool {
 			return r.send != nil || r.fault != healthy || !way.fits(r.testCase)
 		})
@@ -111,7 +116,7 @@ func (r *seamRun) secure(t *testing.T, b *bench) {
 			again := row.testCase
 			again.send = func(t *testing.T, _ *bench, id string) exchange {
 				return within.untilLogged(t, again.want[b.name], id, func() exchange {
-					return within.exchangeBy(t, way.send, addr, row.raw(within, id), id)
+					return within.exchangeBy(t, way.send, at[way.name], row.raw(within, id), id)
 				})
 			}
 			if other, differs := way.want[row.title][b.name]; differs {

@@ -25,6 +25,10 @@ func dangersOf(product string) []danger {
 		return nginxDangers()
 	case "traefik":
 		return traefikDangers()
+	case "caddy":
+		return caddyDangers()
+	case "haproxy":
+		return haproxyDangers()
 	}
 	return envoyDangers(product)
 }
@@ -83,6 +87,8 @@ var dangerousLines = map[string][]*regexp.Regexp{
 		`proxy_cache`, `\smirror\s`, `return\s+[^4]`),
 	"traefik": compiled(`insecure`, `trustForwardHeader: false`, `aliasHeadersStrategy: keep`, `authResponseHeaders:`, `allowEncoded\w+: true`, `forwardBody`, `authSigninURL`),
 	"envoy":   compiled(`failure_mode_allow: true`, `filter_enabled`, `shadow`, `to_append`, `clear_route_cache`, `encode_raw_headers: false`, `with_request_body`, `KEEP_UNCHANGED`),
+	"caddy":   compiled(`trusted_proxies\s+static`, `\shandle\s`, `handle_errors`, `path\s+/open`, `uri /auth/caddy\s`, `respond\s+[^@]`),
+	"haproxy": compiled(`http-request\s+allow`, `normalize-uri`, `accept-invalid`, `path_beg\s+-i\s+/open`),
 }
 
 func compiled(patterns ...string) []*regexp.Regexp {
@@ -104,7 +110,7 @@ func TestDangerousLines(t *testing.T) {
 			t.Fatalf("examples/%s: no files (%v)", product, err)
 		}
 		files = slices.DeleteFunc(files, func(f string) bool {
-			return !slices.Contains([]string{".conf", ".yaml"}, filepath.Ext(f))
+			return !slices.Contains([]string{".conf", ".yaml", ".cfg", ""}, filepath.Ext(f))
 		})
 		for _, file := range files {
 			content, err := os.ReadFile(file)

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,9 +21,7 @@ const (
 // comparePage compares docs/seam.md with what the run gives, or writes it.
 func comparePage(t *testing.T, run *seamRun) {
 	for _, p := range products {
-		if slices.Contains(seamProducts, p.name) {
-			needProgram(t, p.program)
-		}
+		needProgram(t, p.program)
 	}
 	w := &seamWriter{t: t, run: run, table: tableRows(), own: seamRows(), http2: http2Rows()}
 	want := w.page()
@@ -64,12 +63,15 @@ Written by a run of the tests, with the real proxies and the files of [examples/
 The rows of `+"`TestCases`"+` are in [proxies.md](proxies.md), one by one.
 
 A name in the last column finds the tests: `+"`go test ./e2e -run 'TestSeam/on/./^39'`"+` and `+"`-run 'TestCases/./^39'`"+` play all rows of case 39.
-TestSeam plays its own rows and those of TestCases over HTTP/1.1 in the clear, then within TLS over HTTP/1.1 (names that begin with TLS) and
-over HTTP/2 (HTTP2). A row that needs more than one request, or something wrong with the gate, is played in the clear alone.
+TestSeam plays its own rows and those of TestCases over HTTP/1.1 in the clear, then within TLS over HTTP/1.1 (names that begin with TLS),
+within TLS over HTTP/2 (HTTP2) and over HTTP/2 in the clear (H2C). A row that needs more than one request, or something wrong with the gate, is
+played over HTTP/1.1 in the clear alone. HTTP/2 in the clear is spoken by Traefik, Envoy and HAProxy on the listener of the example; nginx has one of its own for it, and
+Caddy the setting "protocols" with h2c. Over HTTP/3 (HTTP3), as said below, Traefik, Envoy and Caddy get a part of the rows.
 
 `, writeIt)
 	w.cases()
 	w.otherwise()
+	w.http3()
 	w.classes()
 	w.settings()
 	return w.String()
@@ -82,8 +84,9 @@ func labelled(rows []seamRow, label string) []seamRow {
 
 func (w *seamWriter) cases() {
 	w.WriteString("## Case by case\n\nThe numbers are those of the project's list. A cell has every outcome that the rows of the case have, as in proxies.md.\n\n" +
-		"| case | | nginx | Traefik | Envoy, gRPC | Envoy, HTTP | shown by |\n|---|---|---|---|---|---|---|\n")
+		"| case | | nginx | Traefik | Envoy, gRPC | Envoy, HTTP | Caddy | HAProxy | shown by |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	known := map[string]bool{}
+	var empty strings.Builder
 	for _, c := range seamCases {
 		known[c.label] = true
 		by := w.shown(c.shown)
@@ -100,8 +103,17 @@ func (w *seamWriter) cases() {
 			text += " (" + c.note + ")"
 		}
 		fmt.Fprintf(w, "| %s | %s |", c.label, cell(text))
+		lacks := false
 		for _, product := range seamProducts {
-			fmt.Fprintf(w, "%s |", w.outcomes(c.label, product))
+			outcomes := w.outcomes(c.label, product)
+			lacks = lacks || outcomes == ""
+			fmt.Fprintf(w, "%s |", outcomes)
+		}
+		if lacks != (c.empty != "") {
+			w.t.Errorf("case %s: a cell is empty: %v; the reason: %q", c.label, lacks, c.empty)
+		}
+		if lacks {
+			fmt.Fprintf(&empty, "| %s | %s |\n", c.label, c.empty)
 		}
 		fmt.Fprintf(w, " %s |\n", strings.Join(by, ", "))
 	}
@@ -110,7 +122,8 @@ func (w *seamWriter) cases() {
 			w.t.Errorf("case %s is not in the list of cases", r.label)
 		}
 	}
-	w.WriteString("\nRows of TestSeam that the list has no case for:\n\n| class | | nginx | Traefik | Envoy, gRPC | Envoy, HTTP |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(w, "\nWhy a cell is empty:\n\n| case | does not apply |\n|---|---|\n%s", empty.String())
+	w.WriteString("\nRows of TestSeam that the list has no case for:\n\n| class | | nginx | Traefik | Envoy, gRPC | Envoy, HTTP | Caddy | HAProxy |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range w.own {
 		if strings.HasPrefix(r.label, "B") {
 			w.row(r, "")
@@ -174,7 +187,7 @@ func shortly(o outcome) string {
 
 func (w *seamWriter) otherwise() {
 	w.WriteString("\n## What is different over HTTP/2\n\nAll other rows that HTTP/2 can say come out as over HTTP/1.1. An empty cell is no different.\n\n" +
-		"| case | | nginx | Traefik | Envoy, gRPC | Envoy, HTTP |\n|---|---|---|---|---|---|\n")
+		"| case | | nginx | Traefik | Envoy, gRPC | Envoy, HTTP | Caddy | HAProxy |\n|---|---|---|---|---|---|---|---|\n")
 	used := 0
 	for _, r := range slices.Concat(w.table, w.own) {
 		if want, differs := differsHTTP2[r.title]; differs {
@@ -187,7 +200,33 @@ func (w *seamWriter) otherwise() {
 	}
 	for _, r := range w.http2 {
 		w.row(r, "HTTP2 ")
+		for product := range r.want {
+			w.mustHaveRun(product, "H2C "+r.name())
+		}
 	}
+}
+
+// http3 says which rows were played over HTTP/3, and that they were.
+func (w *seamWriter) http3() {
+	played := map[string]int{}
+	for _, r := range slices.Concat(w.table, w.own, http3Rows()) {
+		for _, p := range seamProducts {
+			mine := r.label == "B11" || r.send == nil && r.fault == healthy && fitsHTTP3(r.testCase)
+			if _, asked := r.want[p]; asked && mine && listenHTTP3[p] != nil {
+				w.mustHaveRun(p, "HTTP3 "+r.name())
+				played[p]++
+			}
+		}
+	}
+	var cases, counts []string
+	for _, number := range http3Cases {
+		cases = append(cases, fmt.Sprint(number))
+	}
+	for _, p := range slices.Sorted(maps.Keys(played)) {
+		counts = append(counts, fmt.Sprintf("%s %d", p, played[p]))
+	}
+	fmt.Fprintf(w, "\n## Over HTTP/3\n\nThe rows of the cases %s, and those of B11, come out as over HTTP/1.1 and HTTP/2. Rows played: %s. "+
+		"nginx 1.22 and HAProxy 2.6 as Debian builds it do not speak HTTP/3.\n", strings.Join(cases, ", "), strings.Join(counts, ", "))
 }
 
 func (w *seamWriter) classes() {
@@ -203,27 +242,47 @@ func (w *seamWriter) classes() {
 }
 
 func (w *seamWriter) settings() {
-	w.WriteString("\n## Dangerous settings\n\nEach is one change to the example as it stands, in front of the running proxy. The example refuses the same request (TestSeam, names that begin with danger).\n")
-	for _, product := range seamProducts {
-		fmt.Fprintf(w, "\n### %s\n\n| setting | what gets through |\n|---|---|\n", product)
-		for _, d := range dangersOf(product) {
-			w.mustHaveRun(product, "danger "+d.title)
+	w.WriteString("\n## Dangerous settings\n\nEach is one change to the example as it stands, in front of the running proxy. The example refuses the same request " +
+		"(TestSeam, names that begin with danger; the lines are in TestEveryLineCounts).\n")
+	for _, p := range slices.SortedFunc(slices.Values(products), bySeam) {
+		fmt.Fprintf(w, "\n### %s\n\n| setting | what gets through |\n|---|---|\n", code(p.name))
+		for _, d := range dangersOf(p.name) {
+			w.mustHaveRun(p.name, "danger "+d.title)
 			what := d.what
 			if d.safe || d.closed {
 				what = "safe: " + what
 			}
-			fmt.Fprintf(w, "| %s | %s |\n", cell(d.title), strings.ReplaceAll(what, "|", "\\|"))
+			w.setting(d.title, what)
 		}
-		var lines []string
-		for _, p := range products {
-			if p.name == product {
-				for _, l := range weakenings(p) {
-					lines = append(lines, cell(l.title))
-				}
-			}
-		}
-		fmt.Fprintf(w, "\nLines that TestEveryLineCounts takes out, and what they stop gets through: %s.\n", strings.Join(lines, "; "))
+		w.lines(weakenings(p))
 	}
+}
+
+// lines writes what TestEveryLineCounts takes out: with what gets through where that is said.
+func (w *seamWriter) lines(all []weakening) {
+	var named []string
+	for _, l := range all {
+		if l.opens == "" {
+			named = append(named, cell(l.title))
+		}
+	}
+	if len(named) > 0 {
+		fmt.Fprintf(w, "\nLines that TestEveryLineCounts takes out, and what they stop gets through: %s.\n", strings.Join(named, "; "))
+		return
+	}
+	w.WriteString("\n| line, or what it does, taken out by TestEveryLineCounts | what gets through then |\n|---|---|\n")
+	for _, l := range all {
+		w.setting(l.title, l.opens)
+	}
+}
+
+// bySeam orders products as the columns are.
+func bySeam(a, b product) int {
+	return slices.Index(seamProducts, a.name) - slices.Index(seamProducts, b.name)
+}
+
+func (w *seamWriter) setting(title, what string) {
+	fmt.Fprintf(w, "| %s | %s |\n", cell(title), strings.ReplaceAll(what, "|", "\\|"))
 }
 
 // shown checks that each name leads to a test, and returns the names as they are printed.

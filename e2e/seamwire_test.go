@@ -70,9 +70,26 @@ func sendTLS(t *testing.T, from, addr, raw string) response {
 // case sends. A stream that is reset has status 0.
 func sendHTTP2(t *testing.T, from, addr, raw string) response {
 	t.Helper()
-	conn := dialTLS(t, from, addr, "h2")
+	return speakHTTP2(dialTLS(t, from, addr, "h2"), "https", raw)
+}
+
+// sendClear speaks HTTP/2 in the clear, as a client that knows before that the proxy does (RFC 9113,
+// section 3.3).
+func sendClear(t *testing.T, from, addr, raw string) response {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
+	conn, err := dialer.Dial("tcp", addr)
+	if err != nil {
+		t.Fatalf("connecting to %s: %v", addr, err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(2 * patience))
+	return speakHTTP2(conn, "http", raw)
+}
+
+// speakHTTP2 makes the one request on the connection, and closes it.
+func speakHTTP2(conn net.Conn, scheme, raw string) response {
 	defer conn.Close()
-	fields, body := fieldsOf(raw)
+	fields, body := fieldsOf(scheme, raw)
 	var out bytes.Buffer
 	out.WriteString(http2.ClientPreface)
 	frames := http2.NewFramer(&out, conn)
@@ -141,11 +158,11 @@ func readStream(frames *http2.Framer) response {
 
 // fieldsOf turns the head of an HTTP/1.1 request into the fields of HTTP/2, in their order. The first
 // Host becomes :authority.
-func fieldsOf(raw string) ([]hpack.HeaderField, string) {
+func fieldsOf(scheme, raw string) ([]hpack.HeaderField, string) {
 	head, body, _ := strings.Cut(raw, "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")
 	method, target, _ := strings.Cut(strings.TrimSuffix(lines[0], " HTTP/1.1"), " ")
-	fields := []hpack.HeaderField{{Name: ":method", Value: method}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: target}}
+	fields := []hpack.HeaderField{{Name: ":method", Value: method}, {Name: ":scheme", Value: scheme}, {Name: ":path", Value: target}}
 	named := false
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
@@ -173,12 +190,25 @@ func fitsHTTP2(c testCase) bool {
 	})
 }
 
-// withTLS returns the bench with a proxy that speaks TLS as well, on the port that it returns.
-func (b *bench) withTLS(t *testing.T) (*bench, string) {
+// withListeners returns the bench with a proxy that listens for all ways of the seam, and its address for
+// each by the way's name.
+func (b *bench) withListeners(t *testing.T) (*bench, map[string]string) {
 	t.Helper()
 	certificate, key := selfSigned(t)
-	port := freePort(t)
-	return b.variant(t, listenTLS[b.name](port, certificate, key)...), "127.0.0.1:" + port
+	secure, clear := freePort(t), freePort(t)
+	changes := append(listenTLS[b.name](secure, certificate, key), listenClear[b.name](clear)...)
+	if listenHTTP3[b.name] != nil {
+		changes = append(changes, listenHTTP3[b.name](secure, certificate, key)...)
+	}
+	other := b.variant(t, changes...)
+	at := map[string]string{"TLS": "127.0.0.1:" + secure, "HTTP2": "127.0.0.1:" + secure, "H2C": other.addr}
+	if listenHTTP3[b.name] != nil {
+		at["HTTP3"] = at["TLS"]
+	}
+	if b.name == "nginx" {
+		at["H2C"] = "127.0.0.1:" + clear
+	}
+	return other, at
 }
 
 // listenTLS says, for each product, what is added to the example for a second listener with TLS and
@@ -195,9 +225,33 @@ var listenTLS = map[string]func(port, certificate, key string) []literal{
 			{"dynamic.yaml", "http:\n  routers:", "tls:\n  certificates:\n    - {certFile: " + certificate + ", keyFile: " + key + "}\nhttp:\n  routers:"},
 		}
 	},
+	"caddy": func(port, certificate, key string) []literal { // which has a site speak TLS or not, never both
+		return []literal{
+			{"Caddyfile", "\n:8080 {", "\n(rules) {"},
+			{"Caddyfile", ":9000\n\t}\n}\n", ":9000\n\t}\n}\n:8080 {\n\timport rules\n}\nhttps://:" + port + " {\n\tbind 127.0.0.1\n\ttls " + certificate + " " + key + "\n\timport rules\n}\n"},
+			{"Caddyfile", "\tpersist_config off\n", "\tpersist_config off\n\tauto_https off\n"},
+		}
+	},
+	"haproxy": func(port, certificate, _ string) []literal { // which looks for the key beside the certificate
+		return []literal{{"haproxy.cfg", "bind :8080", "bind :8080\n    bind 127.0.0.1:" + port + " ssl crt " + certificate + " alpn h2,http/1.1"}}
+	},
 	"envoy_http": envoyTLS("envoy_http.yaml"),
 	"envoy_grpc": envoyTLS("envoy_grpc.yaml"),
 }
+
+// listenClear says what is added for HTTP/2 in the clear. Traefik, Envoy and HAProxy speak it on the
+// listener of the example as it stands.
+var listenClear = map[string]func(port string) []literal{
+	"nginx": func(port string) []literal { // 1.22 speaks one or the other on a listener without TLS
+		return []literal{{"devicegate.conf", "listen 8080;", "listen 8080;\n    listen 127.0.0.1:" + port + " http2;"}}
+	},
+	"caddy": func(string) []literal {
+		return []literal{{"Caddyfile", "\tpersist_config off\n", "\tpersist_config off\n\tservers {\n\t\tprotocols h1 h2 h2c h3\n\t}\n"}}
+	},
+	"traefik": noChange, "haproxy": noChange, "envoy_http": noChange, "envoy_grpc": noChange,
+}
+
+func noChange(string) []literal { return nil }
 
 func envoyTLS(file string) func(port, certificate, key string) []literal {
 	return func(port, certificate, key string) []literal {
@@ -239,7 +293,7 @@ func selfSigned(t *testing.T) (certificate, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, key = filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "key.pem")
+	certificate, key = filepath.Join(dir, "certificate.pem"), filepath.Join(dir, "certificate.pem.key")
 	for path, block := range map[string]*pem.Block{
 		certificate: {Type: "CERTIFICATE", Bytes: signed}, key: {Type: "PRIVATE KEY", Bytes: coded}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
