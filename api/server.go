@@ -27,7 +27,8 @@ type Options struct {
 	Devices  *device.Index
 	Keys     *token.Keyring
 	Trusted  clientaddr.Trusted
-	BasePath string // before every path; empty or "/gate"
+	BasePath string   // before every path; empty or "/gate"
+	Origins  []string // of pages that may read the API's answers; not those of the administration
 	Now      func() time.Time
 	Log      zerolog.Logger
 
@@ -55,7 +56,7 @@ type server struct {
 // New returns the handler of the API's listener.
 func New(o Options) http.Handler {
 	s := &server{Options: o}
-	return s.echo(o.BasePath, s.routes())
+	return s.echo(o.BasePath, s.routes(), crossOrigin(o.Origins))
 }
 
 // NewAdmin returns the handler of the admin socket, which asks nobody who he is: everything is done in the
@@ -124,13 +125,14 @@ func (s *server) adminRoutes(enter entrance) []route {
 	}
 }
 
-func (s *server) echo(base string, routes []route) http.Handler {
+func (s *server) echo(base string, routes []route, more ...echo.MiddlewareFunc) http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	// Echo believes X-Forwarded-For of everybody unless told otherwise (CVE-2026-118653).
 	e.IPExtractor = func(r *http.Request) string { return s.clientOf(r).IP.String() }
 	e.HTTPErrorHandler = s.writeError
 	e.Use(s.recovered, noStore)
+	e.Use(more...)
 	for _, r := range routes {
 		e.Add(r.method, base+r.path, r.handle)
 		e.Add(r.method, base+r.path+"/", r.handle)

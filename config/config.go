@@ -103,6 +103,10 @@ type API struct {
 	TLS      TLS    // without ClientCAFile
 	BasePath string // "" or a path with a leading and without a trailing slash
 
+	// CORSAllowedOrigins are the origins whose pages may read what the API answers, as browsers write them
+	// (Fetch standard, "CORS protocol"). None: pages of other origins read nothing.
+	CORSAllowedOrigins []string
+
 	// SignInRate is how many sign-ins one network (an IPv4 address, an IPv6 /64) may try, right or
 	// wrong.
 	SignInRate Rate
@@ -360,7 +364,7 @@ func Default() Config {
 			GRPC:         GRPCChecks{Address: Address{"tcp", "127.0.0.1:9281"}, Policy: DefaultPolicy},
 			AllowedPeers: loopback(),
 		},
-		API:            API{Address: Address{"tcp", "127.0.0.1:9282"}, SignInRate: Rate{Count: 10, Per: time.Minute}},
+		API:            API{Address: Address{"tcp", "127.0.0.1:9282"}, CORSAllowedOrigins: []string{}, SignInRate: Rate{Count: 10, Per: time.Minute}},
 		Operations:     Operations{Address: Address{"tcp", "127.0.0.1:9283"}},
 		TrustedProxies: loopback(),
 		Tokens: Tokens{

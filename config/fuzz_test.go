@@ -62,8 +62,8 @@ func spell(c *config.Config) string {
 	put("store", fmt.Sprintf("{path: %q, encryption_key_file: %q}", c.Store.Path, c.Store.EncryptionKeyFile))
 	put("checks", fmt.Sprintf("{http: {address: %q, tls: %s}, grpc: {address: %q, tls: %s, policy: %q}, allowed_peers: %s}",
 		c.Checks.HTTP.Address, spellTLS(c.Checks.HTTP.TLS), c.Checks.GRPC.Address, spellTLS(c.Checks.GRPC.TLS), c.Checks.GRPC.Policy, networks(c.Checks.AllowedPeers)))
-	put("api", fmt.Sprintf("{address: %q, tls: {cert_file: %q, key_file: %q}, base_path: %q, sign_in_rate: %s}",
-		c.API.Address, c.API.TLS.CertFile, c.API.TLS.KeyFile, c.API.BasePath, c.API.SignInRate))
+	put("api", fmt.Sprintf("{address: %q, tls: {cert_file: %q, key_file: %q}, base_path: %q, cors_allowed_origins: %s, sign_in_rate: %s}",
+		c.API.Address, c.API.TLS.CertFile, c.API.TLS.KeyFile, c.API.BasePath, "["+strings.Join(quoted(c.API.CORSAllowedOrigins), ", ")+"]", c.API.SignInRate))
 	put("admin", fmt.Sprintf("{socket: %q, address: %q, tls: %s}", c.Admin.Socket, c.Admin.Address, spellTLS(c.Admin.TLS)))
 	put("operations", fmt.Sprintf("{address: %q}", c.Operations.Address))
 	put("trusted_proxies", networks(c.TrustedProxies))

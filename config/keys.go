@@ -42,6 +42,7 @@ func keys(c *Config) []key {
 		one("api.tls.cert_file", &c.API.TLS.CertFile, optionalFile),
 		one("api.tls.key_file", &c.API.TLS.KeyFile, optionalFile),
 		one("api.base_path", &c.API.BasePath, basePath),
+		list("api.cors_allowed_origins", &c.API.CORSAllowedOrigins, pageOrigin),
 		one("api.sign_in_rate", &c.API.SignInRate, ParseRate),
 		one("admin.socket", &c.Admin.Socket, socketPath),
 		one("admin.address", &c.Admin.Address, parseAddress),

@@ -69,7 +69,7 @@ func TestDefaults(t *testing.T) {
 			GRPC:         config.GRPCChecks{Address: tcp("127.0.0.1:9281"), Policy: "default"},
 			AllowedPeers: loopback,
 		},
-		API:            config.API{Address: tcp("127.0.0.1:9282"), SignInRate: config.Rate{Count: 10, Per: time.Minute}},
+		API:            config.API{Address: tcp("127.0.0.1:9282"), CORSAllowedOrigins: []string{}, SignInRate: config.Rate{Count: 10, Per: time.Minute}},
 		Operations:     config.Operations{Address: tcp("127.0.0.1:9283")},
 		TrustedProxies: loopback,
 		Tokens: config.Tokens{

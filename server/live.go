@@ -213,7 +213,7 @@ func (s *Server) apiOptions(l *live, base string) api.Options {
 	policy := password.Policy{MinLength: l.config.Passwords.MinLength}
 	return api.Options{
 		Login: l.login, Tokens: l.verifier, Devices: s.index, Keys: s.keys,
-		Trusted: clientaddr.Trusted(l.config.TrustedProxies), BasePath: base, Now: s.now, Log: s.log,
+		Trusted: clientaddr.Trusted(l.config.TrustedProxies), BasePath: base, Origins: l.config.API.CORSAllowedOrigins, Now: s.now, Log: s.log,
 		Activity: s.activity, Lockout: s.lockout, Passwords: s.hasher,
 		Issuers: issuerNames(l.config), HardLimit: l.config.Devices.HardLimit,
 		Explain:       func(req authz.Request) authz.Explanation { return l.authz.Explain(req, l.verifier, s.index) },
