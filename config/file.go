@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"devicegate/yamldepth"
 )
 
 // maxFile is far above any real configuration: something larger is the wrong file.
@@ -163,22 +165,8 @@ func checkCharacters(text string) *Fault {
 
 // checkNesting refuses a text that would make the parser recurse too deep.
 func checkNesting(tokens token.Tokens) *Fault {
-	flow, line, opened := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, opened = t.Position.Line, 0
-		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			flow++
-		case token.SequenceEndType, token.MappingEndType:
-			flow--
-		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
-			opened++
-		}
-		if flow > maxNesting || opened > maxNesting {
-			return at(t, fmt.Sprintf("nested deeper than %d", maxNesting))
-		}
+	if t := yamldepth.Beyond(tokens, maxNesting); t != nil {
+		return at(t, fmt.Sprintf("nested deeper than %d", maxNesting))
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+
+	"devicegate/yamldepth"
 )
 
 // maxNodes bounds a tree. A merge copies members, and copies of copies grow without a bound.
@@ -24,8 +25,8 @@ func YAML(file string, text []byte) ([]*Node, error) {
 	}
 	tokens := lexer.Tokenize(strings.TrimPrefix(string(text), "\ufeff"))
 	lines := strings.Count(string(text), "\n") + 1
-	if line := tooDeep(tokens); line > 0 {
-		return nil, &Error{Place{file, min(line, lines)}, "nested too deep"}
+	if t := yamldepth.Beyond(tokens, maxDepth); t != nil {
+		return nil, &Error{Place{file, min(max(t.Position.Line, 1), lines)}, "nested too deep"}
 	}
 	parsed, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -55,28 +56,6 @@ func yamlError(file string, lines int, err error) error {
 		at.Line = min(max(t.Position.Line, 1), lines)
 	}
 	return &Error{at, "not YAML: " + strings.Join(strings.Fields(syntax.GetMessage()), " ")}
-}
-
-// tooDeep returns the line of the token that would make the parser recurse too deep, 0 for none.
-func tooDeep(tokens token.Tokens) int {
-	flow, line, opened := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, opened = t.Position.Line, 0
-		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			flow++
-		case token.SequenceEndType, token.MappingEndType:
-			flow--
-		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
-			opened++
-		}
-		if flow > maxDepth || opened > maxDepth || t.Position.Column > 64*maxDepth && opened > 0 {
-			return max(line, 1)
-		}
-	}
-	return 0
 }
 
 type yamlReader struct {
