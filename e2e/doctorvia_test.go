@@ -445,12 +445,17 @@ func TestDoctorViaCannot(t *testing.T) {
 	g, stop := openGate(t, dir, p.example, nil)
 	d := openDoor(t)
 	proxy := startProxy(t, p, d.addr, g.checks(p), g.address["api"])
+	app := openDoor(t)
+	half := startProxy(t, p, app.addr, g.checks(p), g.address["api"])
+	app.close()
 	for _, c := range []struct {
 		name string
 		args []string
 		code int
 		said string
 	}{
+		{"the application is down", []string{"--via", "http://" + half + "/doctor"}, 1, "start it, or be the backend with --listen"},
+		{"the open path leads elsewhere", []string{"--via", "http://" + half + "/doctor", "--open", "/opn/", "--listen", app.addr}, 1, "nothing below --open /opn/ came to the backend"},
 		{"nothing is routed", []string{"--via", "http://" + proxy + "/doctor", "--listen", "127.0.0.1:0"}, 1, "route the path of --via"},
 		{"no proxy", []string{"--via", "http://127.0.0.1:1/doctor"}, 1, "the proxy does not answer at 127.0.0.1:1"},
 		{"no URL", []string{"--via", "app.example"}, 2, "write a URL"},

@@ -193,5 +193,5 @@ func (s *Service) Logout(ctx context.Context, caller device.Subject, client Clie
 
 // IsRefreshToken reports whether token has the form of a refresh token of this service.
 func IsRefreshToken(token string) bool {
-	return len(token) > len(refreshPrefix) && token[:len(refreshPrefix)] == refreshPrefix
+	return len(token) > len(RefreshPrefix) && token[:len(RefreshPrefix)] == RefreshPrefix
 }

@@ -16,6 +16,9 @@ import (
 	"devicegate/db"
 )
 
+// RefreshPrefix begins every refresh token, so that people and scanners of secrets know one.
+const RefreshPrefix = "dgr_"
+
 // A refresh token is "dgr_" and the unpadded base64url form of
 //
 //	device_uid (16) | token generation of the device (4) | secret (32) | tag (16)
@@ -25,7 +28,6 @@ import (
 // secret is derived from the presented token under the same key, so that a client whose answer was lost
 // gets the same successor again, also after a restart, although only hashes are kept.
 const (
-	refreshPrefix = "dgr_"
 	refreshKeyKey = "m/refresh_key"
 	headSize      = len(uuid.UUID{}) + 4
 	secretSize    = 32
@@ -69,7 +71,7 @@ func (k refreshKey) mac(purpose string, data []byte) []byte {
 
 func (k refreshKey) token(payload []byte) string {
 	tagged := append(append([]byte{}, payload...), k.mac("devicegate refresh tag 1\x00", payload)[:tagSize]...)
-	return refreshPrefix + base64.RawURLEncoding.EncodeToString(tagged)
+	return RefreshPrefix + base64.RawURLEncoding.EncodeToString(tagged)
 }
 
 // first returns the first refresh token of one token generation of a device.
@@ -93,7 +95,7 @@ type presented struct {
 
 // parse recognises a token that this store has made; exactly one spelling of each.
 func (k refreshKey) parse(token string) (p presented, ok bool) {
-	encoded, found := strings.CutPrefix(token, refreshPrefix)
+	encoded, found := strings.CutPrefix(token, RefreshPrefix)
 	if !found || len(encoded) != base64.RawURLEncoding.EncodedLen(payloadSize+tagSize) {
 		return presented{}, false
 	}

@@ -34,7 +34,7 @@ With --follow the last ones come first, oldest first, and then new ones as they 
 		Example: `  devicegate activity --user alice --since 24h
   devicegate activity --outcome failure --network 203.0.113.0/24 --limit 0 -o json
   devicegate activity --follow --reason locked`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query, err := f.query(c.now())
 			if err != nil {

@@ -54,7 +54,7 @@ Exit codes: 0 done, 1 it failed, 2 usage or configuration, 3 the answer is no (s
 		Args:          args(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &usageError{fmt.Sprintf("unknown command %q; see devicegate --help", args[0])}
+				return unknownCommand(cmd, args[0])
 			}
 			return cmd.Help()
 		},
@@ -78,6 +78,9 @@ Exit codes: 0 done, 1 it failed, 2 usage or configuration, 3 the answer is no (s
 		return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(c.demo(), c.serve(), c.user(), c.device(), c.activity(), c.lockout(), c.key(), c.explain(), c.configCommand(), c.snippet(), c.doctor(), c.healthcheck(), c.version())
+	root.Version = versionWord()
+	root.SetVersionTemplate("devicegate {{.Version}}\n")
+	root.InitDefaultVersionFlag()
 	c.own(root)
 	c.completions(root)
 	return root
@@ -112,7 +115,7 @@ func (c *cli) own(root *cobra.Command) {
 		case "completion":
 			cmd.Args, cmd.RunE = args(cobra.ArbitraryArgs), helpOnly
 			for _, shell := range cmd.Commands() {
-				shell.Args = args(cobra.NoArgs)
+				shell.Args = args(noArguments)
 			}
 		}
 	}
@@ -126,6 +129,28 @@ func helpOn(cmd *cobra.Command, names []string) error {
 	}
 	target.InitDefaultHelpFlag()
 	return target.Help()
+}
+
+// unknownCommand refuses a word that is no command of cmd, and names the ones that may have been meant.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	text := fmt.Sprintf("unknown command %.40q", word)
+	if cmd.HasParent() {
+		text += fmt.Sprintf(" for %q", cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if meant := cmd.SuggestionsFor(word); len(meant) > 0 {
+		text += fmt.Sprintf("; did you mean %s?", strings.Join(meant, " or "))
+	}
+	return &usageError{fmt.Sprintf("%s; see %s --help", strings.TrimSuffix(text, ";"), cmd.CommandPath())}
+}
+
+// noArguments refuses arguments without showing them: cobra would take the first for a misspelt command and print it
+// whole, and somebody may have pasted a token.
+func noArguments(cmd *cobra.Command, got []string) error {
+	if len(got) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes no argument", cmd.CommandPath())
 }
 
 // args turns cobra's complaint about arguments into a usage error.

@@ -35,7 +35,7 @@ func (c *cli) demo() *cobra.Command {
 commands to try are printed. Everything is gone when it ends.`,
 		Example: `  devicegate demo
   devicegate demo --listen 127.0.0.1:9000`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runDemo(cmd.Context(), listen) },
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`ADDRESS` of the demo")

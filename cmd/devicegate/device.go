@@ -37,7 +37,7 @@ func (c *cli) deviceList() *cobra.Command {
 		Short: "List the devices of a user, or of all",
 		Example: `  devicegate device list
   devicegate device list --user alice -o json`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list := listing[api.UserDevice]{c, c.table("DEVICE", "USER", "NAME", "LAST SEEN", "FROM", "SIGNED IN"), deviceRow}
 			if !cmd.Flags().Changed("user") {

@@ -31,7 +31,7 @@ func (c *cli) deviceSweep() *cobra.Command {
 service ends by itself those whose time is over; this ends them earlier.`,
 		Example: `  devicegate device sweep --older-than 90d --dry-run
   devicegate device sweep`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			age, err := sweepAge(olderThan)
 			if err != nil {

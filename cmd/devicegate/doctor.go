@@ -70,7 +70,7 @@ func (c *cli) examine(cmd *cobra.Command, files []string, via *viaFlags) error {
 		for _, s := range report.Skipped {
 			fmt.Fprintln(c.stderr, "Not judged:", safetext.Bound(s, 1000))
 		}
-		summary = append(summary, fmt.Sprintf("%d files read, %d places ask the gate, %d rules applied", len(report.Read), report.Asks, report.Rules))
+		summary = append(summary, fmt.Sprintf("%s read, %s the gate, %d rules applied", counted(len(report.Read), "file", "files"), counted(report.Asks, "place asks", "places ask"), report.Rules))
 	}
 	if probing {
 		found, err := via.probe(cmd.Context(), c)
@@ -117,4 +117,11 @@ func (c *cli) findings(all []doctor.Finding, summary string) error {
 	}
 	fmt.Fprintln(c.stderr, "devicegate:", summary)
 	return nil
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +18,7 @@ import (
 	"devicegate/api"
 	"devicegate/authz"
 	"devicegate/config"
+	"devicegate/login"
 )
 
 // explainFlags describe a check.
@@ -47,13 +50,18 @@ Exit code 0: it would pass. 3: it would be refused.
 		Example: `  devicegate explain --token-stdin < token
   devicegate explain --token-stdin --policy staff --adapter nginx --client-ip 203.0.113.9 < token
   devicegate explain --method OPTIONS --origin https://app.example --preflight PUT -o json`,
-		Args: args(cobra.NoArgs),
+		Args: func(_ *cobra.Command, got []string) error {
+			if len(got) > 0 {
+				return &usageError{"explain takes no argument; the token comes from standard input with --token-stdin, where nobody else on this machine sees it"}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			body, err := f.body(c.stdin, cmd.Flags().Changed)
+			body, err := f.body(c.stdin, c.stderr, cmd.Flags().Changed)
 			if err != nil {
 				return err
 			}
-			return c.withAdminOn(cmd.Context(), openFileAndKeys, func(a *admin) error {
+			return c.withAdminOn(cmd.Context(), c.telling(openFileAndKeys, true), func(a *admin) error {
 				var e api.Explanation
 				if err := a.call(cmd.Context(), http.MethodPost, "/admin/explain", body, &e); err != nil {
 					return err
@@ -87,11 +95,23 @@ func adapterWords() []string {
 }
 
 // body returns what to ask for; given says which flags were.
-func (f *explainFlags) body(stdin io.Reader, given func(string) bool) (*api.ExplainRequest, error) {
-	if !slices.Contains(adapterWords(), f.adapter) {
+func (f *explainFlags) body(stdin io.Reader, stderr io.Writer, given func(string) bool) (*api.ExplainRequest, error) {
+	adapter := strings.ReplaceAll(f.adapter, "-", "_")
+	if adapter == "envoy" {
+		adapter = authz.EnvoyGRPC.String()
+	}
+	if !slices.Contains(adapterWords(), adapter) {
 		return nil, &usageError{fmt.Sprintf("--adapter %.40q: it is one of %s", f.adapter, strings.Join(adapterWords(), ", "))}
 	}
-	word := api.ExplainRequestAdapter(f.adapter)
+	if given("client-ip") && given("forwarded-for") {
+		return nil, &usageError{"--client-ip and --forwarded-for say the same in two ways: give one of them"}
+	}
+	for name, text := range map[string]string{"client-ip": f.client, "peer": f.peer} {
+		if _, err := netip.ParseAddr(text); given(name) && err != nil {
+			return nil, &usageError{fmt.Sprintf("--%s %.40q: write an address such as 203.0.113.9", name, text)}
+		}
+	}
+	word := api.ExplainRequestAdapter(adapter)
 	body := &api.ExplainRequest{Adapter: &word}
 	for name, to := range map[string]struct {
 		value  *string
@@ -108,6 +128,13 @@ func (f *explainFlags) body(stdin io.Reader, given func(string) bool) (*api.Expl
 		body.ForwardedFor = &f.forwarded
 	}
 	if f.token {
+		if terminal, ok := stdin.(*os.File); ok && isTerminal(terminal) {
+			line, err := ask(terminal, stderr, "Access token: ")
+			if err != nil {
+				return nil, err
+			}
+			stdin = strings.NewReader(line)
+		}
 		return body, readToken(stdin, body)
 	}
 	return body, nil
@@ -123,6 +150,9 @@ func readToken(stdin io.Reader, body *api.ExplainRequest) error {
 		return fmt.Errorf("reading the token: %w", err)
 	}
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+	if name, value, found := strings.Cut(line, ":"); found && strings.EqualFold(name, "Authorization") {
+		line = strings.TrimSpace(value) // a whole header, copied from a client
+	}
 	switch {
 	case line == "":
 		return &usageError{"--token-stdin: standard input is empty"}
@@ -130,6 +160,10 @@ func readToken(stdin io.Reader, body *api.ExplainRequest) error {
 		return &usageError{"--token-stdin: standard input is over 12 KiB in one line, which is no token"}
 	case !utf8.ValidString(line):
 		return &usageError{"--token-stdin: standard input is not UTF-8, so it is no token"}
+	case strings.HasPrefix(line, login.RefreshPrefix):
+		return &usageError{"--token-stdin: this is a refresh token, which no proxy is shown: give the access token"}
+	case strings.HasPrefix(line, "{"):
+		return &usageError{"--token-stdin: this is JSON, perhaps the whole answer of a sign-in: give what its member access says"}
 	case strings.Contains(line, " "):
 		body.Authorization = &[]string{line}
 	default:

@@ -36,7 +36,7 @@ var advices = map[reason.Reason]advice{
 
 	reason.PeerNotAllowed:    {"who asks the gate is not in checks.allowed_peers", "add the proxy's address, as the gate sees it, to checks.allowed_peers"},
 	reason.RequestIncomplete: {"a header that the endpoint reads is missing, empty or there twice", "compare the proxy's configuration with the example for it, and the endpoint with the proxy"},
-	reason.PolicyUnknown:     {"the proxy names a policy that the configuration lacks, or in a way that cannot be read", "devicegate config show has the names; compare ?policy= or the path prefix"},
+	reason.PolicyUnknown:     {"the proxy names a policy that the configuration lacks, or in a way that cannot be read", "compare ?policy= or the path prefix with the names below policies in devicegate.yaml"},
 	reason.RoleMissing:       {"the user lacks a role that the policy demands", "devicegate user role NAME --add ROLE; for another issuer see its claims.roles and roles"},
 	reason.DeviceTooNew:      {"the device is younger than min_device_age", "wait; or lower it"},
 	reason.DeviceTooOld:      {"the device is older than max_device_age", "the user signs in as a new device; or raise it"},

@@ -33,7 +33,7 @@ func (c *cli) keyList() *cobra.Command {
 tokens of theirs still live, and those that are retired.`,
 		Example: `  devicegate key list
   devicegate key list -o json`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withAdmin(cmd.Context(), func(a *admin) error {
 				var keys api.KeyList
@@ -73,7 +73,7 @@ every other key is retired: all access tokens out there die, and clients get new
 tokens.`,
 		Example: `  devicegate key rotate
   devicegate key rotate --retire-now`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withAdmin(cmd.Context(), func(a *admin) error {
 				var key api.Key

@@ -41,7 +41,7 @@ everywhere, and each known device that did. The names need not exist.`,
 		Example: `  devicegate lockout list
   devicegate lockout list --user alice --all
   devicegate lockout list --network 203.0.113.0/24 -o json`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkNetwork(network); err != nil {
 				return err
@@ -86,7 +86,7 @@ all names, or all of them. Where there is nothing to clear, that is said, and th
 		Example: `  devicegate lockout clear --user alice
   devicegate lockout clear --network 203.0.113.0/24
   devicegate lockout clear --all -o json`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkNetwork(network); err != nil {
 				return err

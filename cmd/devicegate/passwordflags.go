@@ -41,7 +41,7 @@ func (p *passwordFlags) read(c *cli) (*string, error) {
 func readLine(r io.Reader) (*string, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, 64<<10)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading the password: %w", err)
+		return nil, fmt.Errorf("reading from the terminal: %w", err)
 	}
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 	if line == "" {

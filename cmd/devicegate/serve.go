@@ -39,7 +39,7 @@ It logs "listening" for each listener, then "ready". SIGHUP, or a change of the 
 configuration read again: with a fault in it the one from before stays.`,
 		Example: `  devicegate serve
   devicegate serve --config /etc/devicegate/devicegate.yaml --log-level debug`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, _ := c.file()
 			taken := server.StateOf(file)
@@ -73,7 +73,7 @@ func (c *cli) version() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  devicegate version -o json",
-		Args:    args(cobra.NoArgs),
+		Args:    args(noArguments),
 		RunE: func(*cobra.Command, []string) error {
 			if c.output == "json" {
 				return c.printJSON(map[string]string{"version": versionWord()})
@@ -85,7 +85,7 @@ func (c *cli) version() *cobra.Command {
 }
 
 func (c *cli) configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check the configuration", Example: "  devicegate config check", Args: args(cobra.NoArgs), RunE: helpOnly}
+	cmd := &cobra.Command{Use: "config", Short: "Check the configuration", Example: "  devicegate config check", Args: args(noArguments), RunE: helpOnly}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Say everything that is wrong with the configuration",
@@ -117,7 +117,7 @@ FILE:LINE:COLUMN: message, or DEVICEGATE_NAME: message. Exit code 2 when there i
 // helpOnly is for commands that only group others.
 func helpOnly(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &usageError{fmt.Sprintf("unknown command %q for %q; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())}
+		return unknownCommand(cmd, args[0])
 	}
 	return cmd.Help()
 }
@@ -129,7 +129,7 @@ func (c *cli) healthcheck() *cobra.Command {
 		Long:  "Ask /readyz at operations.address. Exit code 0: ready, 3: not ready, 1: nobody answers.",
 		Example: `  devicegate healthcheck
   until devicegate healthcheck; do sleep 1; done`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load()
 			if err != nil {

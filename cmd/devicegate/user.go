@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"devicegate/api"
+	"devicegate/config"
 )
 
 func (c *cli) user() *cobra.Command {
@@ -33,7 +36,7 @@ listens there, on the closed file.`,
 
 // withAdmin runs one command against the administration.
 func (c *cli) withAdmin(ctx context.Context, use func(*admin) error) error {
-	return c.withAdminOn(ctx, openFile, use)
+	return c.withAdminOn(ctx, c.telling(openFile, false), use)
 }
 
 // withAdminOn is withAdmin that opens the closed file in its own way.
@@ -51,6 +54,25 @@ func (c *cli) withAdminOn(ctx context.Context, open opener, use func(*admin) err
 		err = closeErr
 	}
 	return err
+}
+
+// telling returns an opener that says on standard error that this is the closed file, where it has to make the
+// file, or always: whoever means a running service is in another folder, or reads what it would answer if it ran.
+func (c *cli) telling(open opener, always bool) opener {
+	return func(ctx context.Context, cfg *config.Config) (*admin, error) {
+		_, missing := os.Stat(cfg.Store.Path)
+		a, err := open(ctx, cfg)
+		if err != nil || missing == nil && !always {
+			return a, err
+		}
+		path, pathErr := filepath.Abs(cfg.Store.Path)
+		if pathErr != nil {
+			path = cfg.Store.Path
+		}
+		made := map[bool]string{true: ", which was not there and is made"}[missing != nil]
+		fmt.Fprintf(c.stderr, "Nobody listens on %s: this is the closed file %s%s.\n", clean(cfg.AdminSocket()), clean(path), made)
+		return a, nil
+	}
 }
 
 func (c *cli) userAdd() *cobra.Command {
@@ -72,7 +94,7 @@ func (c *cli) userAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.withAdmin(cmd.Context(), func(a *admin) error {
+			return c.withAdminOn(cmd.Context(), openFile, func(a *admin) error {
 				var made api.CreatedUser
 				body := api.NewUser{Name: names[0], Roles: &roles, Password: given}
 				if err := a.call(cmd.Context(), http.MethodPost, "/admin/users", body, &made); err != nil {
@@ -108,7 +130,7 @@ func (c *cli) userList() *cobra.Command {
 		Short: "List the accounts, oldest first",
 		Example: `  devicegate user list
   devicegate user list -o json`,
-		Args: args(cobra.NoArgs),
+		Args: args(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withAdmin(cmd.Context(), func(a *admin) error { return c.printUsers(cmd.Context(), a) })
 		},

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"net/http"
+	"net/netip"
 )
 
 // Doors for the tests.
@@ -24,6 +25,12 @@ func KindOf(server string, adapters ...string) string {
 		c[counter{a, "allow", "ok"}] = 1
 	}
 	return kindOf(server, c)
+}
+
+// SignIn makes the account of a run and signs in.
+func SignIn(ctx context.Context, g Gate, from netip.Addr) error {
+	_, err := g.open(ctx, nil, from)
+	return err
 }
 
 // Counted is the reason of the one refusal between two readings of the counters.

@@ -134,7 +134,7 @@ var faults = map[string]fault{
 		"nginx": "take proxy_cache out of the location of the check; the gate says Cache-Control: no-store"}},
 	"gate-not-asked":     {"the request passed without the gate", "have every request of this route checked", uncheckedFixes},
 	"good-token-refused": {"a live device with the right roles is refused", "look for the reason in the gate's log, and in the proxy's: it may refuse by itself, such as for a check whose name is misspelt", nil},
-	"gate-not-answering": {"the proxy cannot ask the gate", "look into the proxy's log: is checks.http or checks.grpc the address that it asks, and does it get through?", nil},
+	"gate-not-answering": {"the gate was not asked: the proxy cannot reach it, or this route does not ask, and the application behind is down", "look into the proxy's log: is checks.http or checks.grpc the address that it asks, and does it get through? Start the application, or use --listen", nil},
 	"token-not-shown": {"the proxy does not show the gate the token, so that everybody is refused", "pass Authorization on to the gate", map[string]string{
 		"nginx": "proxy_set_header Authorization $http_authorization in the location of the check, or no proxy_pass_request_headers off there", "traefik": "Authorization in authRequestHeaders, or no such list"}},
 	"wrong-endpoint":   {"the proxy asks on an endpoint whose headers it does not write, and clients may write them", "ask on the endpoint of this proxy: /auth/traefik, /auth/nginx, /auth/caddy, /auth/haproxy or /auth/envoy/POLICY", nil},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -68,10 +69,14 @@ func (g Gate) open(ctx context.Context, roles []string, from netip.Addr) (*accou
 	if err != nil {
 		return nil, fmt.Errorf("making an account for the probes: %w", err)
 	}
-	if err := a.signIn(ctx, password, from); err != nil {
+	err = a.signIn(ctx, password, from)
+	if wait := retryAfter(err); wait > 0 && waited(ctx, wait) { // several runs within a minute are what an operator does
+		err = a.signIn(ctx, password, from)
+	}
+	if err != nil {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 		defer cancel()
-		return nil, errors.Join(fmt.Errorf("signing in at the API (%s): %w", g.Base, err), a.remove(late))
+		return nil, errors.Join(fmt.Errorf("signing in at the API: %w", err), a.remove(late))
 	}
 	return a, nil
 }
@@ -184,9 +189,34 @@ func (a *account) remove(ctx context.Context) error {
 type refusal struct {
 	status int
 	detail string
+	retry  time.Duration // after which it may be asked again; 0 where the answer does not say
 }
 
 func (e *refusal) Error() string { return fmt.Sprintf("status %d: %.200s", e.status, e.detail) }
+
+// maxRetry is the longest that a run waits for leave to sign in.
+const maxRetry = time.Minute
+
+// retryAfter returns how long the gate asks whoever signs in to wait; 0: not at all, or longer than a run does.
+func retryAfter(err error) time.Duration {
+	var r *refusal
+	if !errors.As(err, &r) || r.status != http.StatusTooManyRequests || r.retry > maxRetry {
+		return 0
+	}
+	return r.retry
+}
+
+// waited waits, and says whether ctx let it.
+func waited(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 func isGone(err error) bool {
 	var r *refusal
@@ -226,8 +256,9 @@ func send(client *http.Client, req *http.Request, out any) error {
 	}
 	if resp.StatusCode >= 300 {
 		var problem struct{ Detail string }
-		_ = json.Unmarshal(answer, &problem) // what is no problem document has no detail
-		return &refusal{resp.StatusCode, problem.Detail}
+		_ = json.Unmarshal(answer, &problem)                       // what is no problem document has no detail
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // none: 0
+		return &refusal{resp.StatusCode, problem.Detail, time.Duration(seconds) * time.Second}
 	}
 	if out == nil {
 		return nil

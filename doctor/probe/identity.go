@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -121,7 +122,9 @@ func (r *run) openProbes() []probe {
 // isOpen: the request arrives, or nothing that is said of the open route is proved.
 func isOpen(r *run, x exchange) []violation {
 	if len(r.arrivals(x)) == 0 {
-		r.cannot("nothing below --open %s reached the backend (status %d): route it to --listen as well for the test", r.open, x.response.status)
+		if r.stopped == nil {
+			r.stopped = fmt.Errorf("nothing below --open %s came to the backend of the probes: route it to the address of --listen as well for the test: the answer has status %d", r.open, x.response.status)
+		}
 	}
 	return nil
 }

@@ -277,12 +277,28 @@ func (r *run) looksGood(ctx context.Context, good exchange, counted counts) erro
 	r.cannot("the good token did not come through, so that only refusals were looked at")
 	code, err := r.whyNot(ctx, status, why)
 	if code == "" || err != nil {
-		r.stopped = fmt.Errorf("%w: the answer to the good token has status %d", errNotRouted, status)
+		r.stopped = fmt.Errorf("%w: the answer to the good token has status %d", r.notRouted(status), status)
 		return err
 	}
 	r.finding(code, good.where(), fmt.Sprintf("status %d, reason %.60q", status, why))
 	return nil
 }
+
+// notRouted says what the operator has to do before anything can be shown.
+func (r *run) notRouted(status int) error {
+	if r.backend != nil {
+		return errNotRouted
+	}
+	if status/100 == 5 {
+		return errAppDown
+	}
+	return errNoAnswer
+}
+
+var (
+	errAppDown  = errors.New("the gate lets the good token pass, and the application behind does not answer: start it, or be the backend with --listen")
+	errNoAnswer = errors.New("the proxy gives the good token no HTTP answer: look into its log")
+)
 
 var errNotRouted = errors.New("what the gate lets pass does not come to the backend of the probes: route the path of --via to the address of --listen for the test")
 

@@ -24,3 +24,19 @@ func TestPage(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysAreFetchedEveryMinute: as the page says. What keeps them for longer believes a key that was retired at once,
+// because it is in other hands.
+func TestKeysAreFetchedEveryMinute(t *testing.T) {
+	for file, says := range map[string]string{
+		"go/main.go": "WithRefreshInterval(time.Minute)", "python/verify.py": "PyJWKClient(jwks_url, lifespan=60,", "../../docs/assertion.md": "and again every minute",
+	} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), says) {
+			t.Errorf("%s does not say %q", file, says)
+		}
+	}
+}

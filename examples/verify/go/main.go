@@ -59,6 +59,7 @@ func (v verifier) verify(assertion string) (who identity, err error) {
 func (v verifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who, err := v.verify(r.Header.Get("Remote-Assertion"))
 	if err != nil {
+		log.Printf("refused: %.200q", err.Error()) // the client is told nothing; some of it is the client's own text
 		http.Error(w, "this request did not come through the gate", http.StatusForbidden)
 		return
 	}
@@ -84,6 +85,9 @@ func main() {
 	host := flag.String("host", "", "the name that this backend serves")
 	listen := flag.String("listen", "127.0.0.1:9000", "where to listen")
 	flag.Parse()
+	if *host == "" {
+		log.Fatal("name the host that this backend serves, as browsers ask for it: -host app.example")
+	}
 	keys, err := fetch(context.Background(), *url)
 	if err != nil {
 		log.Fatal(err)

@@ -20,7 +20,8 @@ class Verifier:
     """
 
     def __init__(self, jwks_url, issuer, host):
-        self.keys, self.issuer, self.host = jwt.PyJWKClient(jwks_url, timeout=5), issuer, host
+        # A key that was retired at once verifies for a minute more, not for the five that PyJWT keeps keys otherwise.
+        self.keys, self.issuer, self.host = jwt.PyJWKClient(jwks_url, lifespan=60, timeout=5), issuer, host
 
     def verify(self, assertion):
         """Returns who an assertion says that passed. Every jwt.PyJWTError refuses."""
@@ -43,7 +44,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         try:
             status, answer = 200, self.verifier.verify(self.headers.get("Remote-Assertion", ""))
-        except (jwt.PyJWTError, KeyError):
+        except (jwt.PyJWTError, KeyError) as why:
+            print(f"refused: {str(why)!r:.200}", file=sys.stderr)  # the client is told nothing
             status, answer = 403, {"detail": "this request did not come through the gate"}
         body = json.dumps(answer).encode()
         self.send_response(status)
@@ -57,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main():
+    if len(sys.argv) != 5:
+        sys.exit("usage: verify.py JWKS_URL ISSUER HOST PORT, such as in the text above this program")
     jwks_url, issuer, host, port = sys.argv[1:]
     Handler.verifier = Verifier(jwks_url, issuer, host)
     server = ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
