@@ -44,41 +44,37 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestCrossOriginPreflight: what a page may send is said to a named origin alone, and nothing is done for it.
 func TestCrossOriginPreflight(t *testing.T) {
+	const method, headers = "PATCH", "authorization,content-type"
 	for _, c := range []struct {
-		title, origin string
-		asks          bool // for a method, as every preflight does
-		origins       []string
-		allowed       bool
+		title, origin, method, headers string
+		origins                        []string
+		allowed                        bool
 	}{
-		{"a named origin", appPage, true, []string{appPage}, true},
-		{"a stranger", "https://evil.example", true, []string{appPage}, false},
-		{"no preflight", appPage, false, []string{appPage}, false},
-		{"no page", "", true, []string{appPage}, false},
-		{"no origin is named", appPage, true, nil, false},
-		{"no origin is named, and none is sent", "", true, nil, false},
+		{"a named origin", appPage, method, headers, []string{appPage}, true},
+		{"a stranger", "https://evil.example", method, headers, []string{appPage}, false},
+		{"a method that the API does not have", appPage, "PUT", headers, []string{appPage}, false},
+		{"a header that it does not read", appPage, method, "authorization,x-forwarded-for", []string{appPage}, false},
+		{"no page", "", method, headers, []string{appPage}, false},
+		{"no origin is named", appPage, method, headers, nil, false},
+		{"no origin is named, and none is sent", "", method, headers, nil, false},
 	} {
 		g := start(t, func(cfg *config.Config) { cfg.API.CORSAllowedOrigins = c.origins })
-		h := http.Header{"Access-Control-Request-Headers": {"authorization,content-type,x-else"}}
+		h := http.Header{"Access-Control-Request-Method": {c.method}, "Access-Control-Request-Headers": {c.headers}}
 		if c.origin != "" {
 			h.Set("Origin", c.origin)
 		}
-		if c.asks {
-			h.Set("Access-Control-Request-Method", "PATCH")
-		}
 		a := g.send(call{method: "OPTIONS", path: "/trusted-devices/x", header: h})
-		want := http.Header{}
+		want := map[string]string{"Allow-Origin": "", "Allow-Credentials": "", "Allow-Methods": "", "Allow-Headers": "", "Max-Age": ""}
 		if c.allowed {
-			want = http.Header{"Access-Control-Allow-Origin": {appPage}, "Access-Control-Allow-Credentials": {"true"}, "Access-Control-Allow-Methods": {"GET,POST,PATCH,DELETE"},
-				"Access-Control-Allow-Headers": {"Authorization,Content-Type"}, "Access-Control-Max-Age": {"600"}}
+			want = map[string]string{"Allow-Origin": appPage, "Allow-Credentials": "true", "Allow-Methods": method, "Allow-Headers": headers, "Max-Age": "600"}
 		}
-		for _, name := range []string{"Origin", "Credentials", "Methods", "Headers"} {
-			name = "Access-Control-Allow-" + name
-			if a.header.Get(name) != want.Get(name) {
-				t.Errorf("%s: %s is %q, want %q", c.title, name, a.header.Get(name), want.Get(name))
+		for name, value := range want {
+			if got := a.header.Get("Access-Control-" + name); got != value {
+				t.Errorf("%s: Access-Control-%s is %q, want %q", c.title, name, got, value)
 			}
 		}
-		if a.status != 204 || a.header.Get("Access-Control-Max-Age") != want.Get("Access-Control-Max-Age") {
-			t.Errorf("%s: answered %d, remembered for %q", c.title, a.status, a.header.Get("Access-Control-Max-Age"))
+		if a.status != 204 {
+			t.Errorf("%s: answered %d", c.title, a.status)
 		}
 	}
 }

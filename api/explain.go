@@ -129,7 +129,9 @@ func (s *server) tellDevice(ctx context.Context, e *authz.Explanation) {
 	if rec, err := s.Login.Devices.Stored(ctx, e.Use.User, e.Use.Device); err == nil {
 		step.Facts = append(step.Facts, authz.Fact{Name: "name", Found: safetext.Bound(rec.Name, 255)})
 	}
-	if step.Result != authz.Failed {
+	// A device of another issuer may be there again after it expired: then its end says nothing about this refusal.
+	lives := slices.ContainsFunc(step.Facts, func(f authz.Fact) bool { return f.Name == "expires" })
+	if step.Result != authz.Failed || lives {
 		return
 	}
 	if end, found := s.endOf(ctx, e.Use.User, e.Use.Device); found {

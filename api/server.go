@@ -56,7 +56,7 @@ type server struct {
 // New returns the handler of the API's listener.
 func New(o Options) http.Handler {
 	s := &server{Options: o}
-	return s.echo(o.BasePath, s.routes(), crossOrigin(o.Origins))
+	return crossOrigin(o.Origins, s.echo(o.BasePath, s.routes()))
 }
 
 // NewAdmin returns the handler of the admin socket, which asks nobody who he is: everything is done in the
@@ -125,14 +125,13 @@ func (s *server) adminRoutes(enter entrance) []route {
 	}
 }
 
-func (s *server) echo(base string, routes []route, more ...echo.MiddlewareFunc) http.Handler {
+func (s *server) echo(base string, routes []route) http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	// Echo believes X-Forwarded-For of everybody unless told otherwise (CVE-2026-118653).
 	e.IPExtractor = func(r *http.Request) string { return s.clientOf(r).IP.String() }
 	e.HTTPErrorHandler = s.writeError
 	e.Use(s.recovered, noStore)
-	e.Use(more...)
 	for _, r := range routes {
 		e.Add(r.method, base+r.path, r.handle)
 		e.Add(r.method, base+r.path+"/", r.handle)
