@@ -132,6 +132,7 @@ type witness struct {
 	use       device.Use
 	foreseen  *device.Foresight
 	asserted  bool
+	crowded   bool // the device has named so many hosts that none is signed for this one
 }
 
 var (
@@ -161,16 +162,18 @@ func (w *witness) Check(use device.Use) (device.Subject, reason.Reason) {
 	return f.Subject, f.Reason
 }
 
-// AssertionForeseer says what Assertions would come to, and hands nothing out: an assertion is a credential.
+// AssertionForeseer says what Assertions would come to, and whether with an assertion. It hands nothing out: an
+// assertion is a credential.
 type AssertionForeseer interface {
-	Foresee(s token.Subject, audience string, now time.Time) reason.Reason
+	Foresee(s token.Subject, audience string, now time.Time) (signed bool, why reason.Reason)
 }
 
 // Assert implements Assertions. What it returns is no assertion but says that there would be one.
 func (w *witness) Assert(s token.Subject, audience string, now time.Time) (string, reason.Reason) {
 	w.asserted = true
 	if foreseer, ok := w.assertions.(AssertionForeseer); ok {
-		if why := foreseer.Foresee(s, audience, now); why != reason.OK {
+		if signed, why := foreseer.Foresee(s, audience, now); !signed {
+			w.crowded = why == reason.OK
 			return "", why
 		}
 	}

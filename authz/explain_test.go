@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,25 @@ func TestExplainNamesTheOneWhoRefused(t *testing.T) {
 	}
 }
 
+// TestExplainLooksBehindAReport: a policy that only reports lets pass, and the step that would have refused is named.
+func TestExplainLooksBehindAReport(t *testing.T) {
+	e := passing().explained(authz.Config{Policies: map[string]authz.Policy{"default": {RequireRoles: []string{"staff"}, Report: true}}}, nothing)
+	if failed := failedStep(e); e.Decision.Reason != reason.Report || e.Judged() != reason.RoleMissing || failed.Name != "roles" || e.Status != 200 {
+		t.Errorf("explained as %v, %d, and judged %v at %q", e.Decision.Reason, e.Status, e.Judged(), failed.Name)
+	}
+}
+
+// TestNobodyPassesWithoutHisAssertion: whatever word comes from who makes them, nothing but OK passes.
+func TestNobodyPassesWithoutHisAssertion(t *testing.T) {
+	for v := range 256 {
+		why := reason.Reason(v)
+		e := passing().explained(authz.Config{Headers: authz.HeaderNames{Assertion: "A"}, Assertions: asserting{why: why}}, nothing)
+		if got := e.Decision.Outcome() == reason.Allow; got != (why == reason.OK) || !got && len(e.Decision.Identity.Set) > 0 {
+			t.Errorf("%v: it passes: %v, as %v", why, got, e.Decision.Identity)
+		}
+	}
+}
+
 // TestExplainTellsDevicesApart: one word of a refusal, and what it stands for.
 func TestExplainTellsDevicesApart(t *testing.T) {
 	foreign := &identity.Foreign{Issuer: "django", Owner: "django:7", Name: "\x1b[2Janna"}
@@ -130,6 +150,10 @@ func TestExplainTellsDevicesApart(t *testing.T) {
 			a.foreseen.Device, a.inspected.Verified.Foreign = device.KnownDevice{}, &full
 		}, "device", "his max_devices in use"},
 		{func(a *asked) { a.foreseen.NameTaken, a.inspected.Verified.Foreign = true, foreign }, "user", "a local user has the name"},
+		{func(a *asked) { a.foreseen.Reason = reason.InactiveAccount }, "user", "anna is disabled"},
+		{func(a *asked) {
+			a.foreseen.Reason, a.foreseen.Device.Ended = reason.InactiveAccount, device.InactiveAccount
+		}, "device", "it ended: inactive_account"},
 	} {
 		a := passing()
 		a.foreseen.Reason, a.foreseen.Subject = reason.DeviceNotRecognized, device.Subject{}
@@ -160,19 +184,24 @@ func TestExplainTellsEffects(t *testing.T) {
 	}
 }
 
-// asserting makes assertions, and says what it would come to.
-type asserting struct{ why reason.Reason }
+// asserting makes assertions, and says what it would come to: to none where the device names too many hosts.
+type asserting struct {
+	why  reason.Reason
+	none bool
+}
 
 func (a asserting) Assert(token.Subject, string, time.Time) (string, reason.Reason) {
 	return "a credential", reason.OK
 }
 
-func (a asserting) Foresee(token.Subject, string, time.Time) reason.Reason { return a.why }
+func (a asserting) Foresee(token.Subject, string, time.Time) (bool, reason.Reason) {
+	return a.why == reason.OK && !a.none, a.why
+}
 
 // TestExplainMakesNoAssertion: it is a credential, which nobody gets by asking why.
 func TestExplainMakesNoAssertion(t *testing.T) {
 	for why, want := range map[reason.Reason]authz.Result{reason.OK: authz.Passed, reason.KeysUnavailable: authz.Failed} {
-		config := authz.Config{Headers: authz.HeaderNames{User: "U", Roles: "R", Device: "D", Assertion: "A"}, Assertions: asserting{why}}
+		config := authz.Config{Headers: authz.HeaderNames{User: "U", Roles: "R", Device: "D", Assertion: "A"}, Assertions: asserting{why: why}}
 		e := passing().explained(config, nothing)
 		last := e.Steps[len(e.Steps)-1]
 		if last.Name != "assertion" || last.Result != want || last.Detail == "" || e.Decision.Reason != why {
@@ -184,9 +213,14 @@ func TestExplainMakesNoAssertion(t *testing.T) {
 			}
 		}
 	}
-	none := passing().explained(authz.Config{Headers: authz.HeaderNames{Assertion: "A"}, Assertions: asserting{reason.OK}}, func(r *authz.Request) { r.Host = "" })
+	none := passing().explained(authz.Config{Headers: authz.HeaderNames{Assertion: "A"}, Assertions: asserting{why: reason.OK}}, func(r *authz.Request) { r.Host = "" })
 	if last := none.Steps[len(none.Steps)-1]; last.Result != authz.NotDemanded {
 		t.Errorf("without a host the last step is %+v", last)
+	}
+	crowded := passing().explained(authz.Config{Headers: authz.HeaderNames{Assertion: "A"}, Assertions: asserting{none: true, why: reason.OK}}, nothing)
+	last := crowded.Steps[len(crowded.Steps)-1]
+	if last.Result != authz.NotDemanded || !strings.Contains(last.Detail, "too many hosts") || !slices.Contains(crowded.Decision.Identity.Remove, "A") {
+		t.Errorf("of a device with too many hosts the last step is %+v, and taken away is %q", last, crowded.Decision.Identity.Remove)
 	}
 }
 

@@ -256,6 +256,8 @@ func (w *witness) tellAssertion(s *Step) {
 		s.Result, s.Detail = NotDemanded, "of nobody"
 	case s.Result == Failed:
 		s.Detail = "no key signs at this moment, or name and roles make it too long"
+	case w.crowded:
+		s.Result, s.Detail = NotDemanded, "none is signed: the device has named too many hosts within a minute, and a backend that wants one refuses"
 	case !w.asserted:
 		s.Result, s.Detail = NotDemanded, "there is no host to make it for, or the policy only reports"
 	default:

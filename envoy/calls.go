@@ -3,6 +3,8 @@ package envoy
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -193,10 +195,7 @@ func (all *Calls) over() (over []ending) {
 	}
 	if now := time.Now(); all.leaving.held > leavingBytes && now.After(all.looked.Add(lookEvery)) {
 		all.looked = now
-		for conn, ok := all.mostLeft(now.Add(-leastLeaving)); ok; conn, ok = all.mostLeft(now.Add(-leastLeaving)) {
-			all.drop(conn)
-			over = append(over, ending{hangUp: conn})
-		}
+		over = append(over, all.drop(all.mostLeft(now.Add(-leastLeaving)))...)
 	}
 	return over
 }
@@ -224,29 +223,43 @@ func (all *Calls) lyingLongest() *call {
 	return all.reading.first
 }
 
-// mostLeft returns the connection with the most of what has been left lying since before, as long as that is too much
-// altogether: on a machine that is busy some of it is of honest ones. The lock is held.
-func (all *Calls) mostLeft(before time.Time) (most *connection, ok bool) {
+// mostLeft returns the connections with the most of what has been left lying since before, as many as it takes until it
+// is not too much altogether: on a machine that is busy some of it is of honest ones. The lock is held.
+func (all *Calls) mostLeft(before time.Time) []*connection {
 	held, sum := map[*connection]int{}, 0
 	for c := all.leaving.first; c != nil && c.since.Before(before); c = c.newer {
 		held[c.conn] += c.held
 		sum += c.held
-		if sum == c.held || held[c.conn] > held[most] {
-			most = c.conn
-		}
 	}
-	return most, sum > leavingBytes/2
+	conns := slices.SortedFunc(maps.Keys(held), func(a, b *connection) int { return held[b] - held[a] })
+	for n, conn := range conns {
+		if sum <= leavingBytes/2 {
+			return conns[:n]
+		}
+		sum -= held[conn]
+	}
+	return conns
 }
 
-// drop gives up all calls of a connection whose answers are not taken. The lock is held.
-func (all *Calls) drop(conn *connection) {
+// drop gives up all calls of connections whose answers are not taken, and says that they are to be hung up on. It goes
+// through the queue once: there may be as many connections as calls. The lock is held.
+func (all *Calls) drop(conns []*connection) (over []ending) {
+	if len(conns) == 0 {
+		return nil
+	}
+	dropped := map[*connection]bool{}
+	for _, conn := range conns {
+		dropped[conn] = true
+		over = append(over, ending{hangUp: conn})
+	}
 	for c := all.leaving.first; c != nil; {
 		next := c.newer
-		if c.conn == conn {
+		if dropped[c.conn] {
 			c.leave()
 		}
 		c = next
 	}
+	return over
 }
 
 // end ends what has to go. The lock is not held.
@@ -254,8 +267,11 @@ func (all *Calls) end(over []ending) {
 	for _, e := range over {
 		if c := e.refuse; c != nil {
 			all.refused(errLate)
-			_ = c.send(c.refusal(errLate))
-			_ = c.in.WriteStatus(okStatus) // ends the reading of its handler
+			ended := okStatus
+			if err := c.send(c.refusal(errLate)); err != nil {
+				ended = status.Convert(err)
+			}
+			_ = c.in.WriteStatus(ended) // ends the reading of its handler
 		} else if e.hangUp.Closer != nil {
 			_ = e.hangUp.Close()
 		}
@@ -284,10 +300,11 @@ func (all *Calls) sweep(before time.Time) {
 	for c := all.reading.first; c != nil && c.since.Before(before); c = all.reading.first {
 		late = append(late, ending{refuse: all.evict(c)})
 	}
-	for c := all.leaving.first; c != nil && c.since.Before(before); c = all.leaving.first {
-		all.drop(c.conn)
-		late = append(late, ending{hangUp: c.conn})
+	conns := map[*connection]bool{}
+	for c := all.leaving.first; c != nil && c.since.Before(before); c = c.newer {
+		conns[c.conn] = true
 	}
+	late = append(late, all.drop(slices.Collect(maps.Keys(conns)))...)
 	all.mu.Unlock()
 	all.end(late)
 }

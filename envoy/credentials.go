@@ -24,7 +24,8 @@ func (r remembering) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 	if err != nil {
 		return nil, nil, err
 	}
-	return conn, connInfo{info, &connection{Closer: conn}}, nil
+	// What is closed is the connection below: TLS says goodbye first, and waits for seconds on a client that takes nothing.
+	return conn, connInfo{info, &connection{Closer: raw}}, nil
 }
 
 // Clone returns a copy.

@@ -151,8 +151,11 @@ func (c *call) send(message proto.Message, err error) error {
 	if err == nil {
 		err = c.stream.SendMsg(answer{message: message, call: c})
 	}
-	if err != nil {
-		c.gone() // an error has no bytes that could wait, and ends the stream
+	// An error has no bytes that could wait, and ends the stream. And gRPC drops the answer to a call that was cancelled
+	// right before, without giving its bytes back: it would pass for one that is not taken, whose price is the
+	// connection. What is cancelled from now on is given back.
+	if err != nil || c.stream.Context().Err() != nil {
+		c.gone()
 	}
 	return err
 }

@@ -48,3 +48,6 @@ func (s *Server) Forget(ctx context.Context) error {
 
 // ReloadKeys looks at the key file now.
 func (s *Server) ReloadKeys() error { return s.keys.Reload() }
+
+// Roomy returns l with the bounds of heads, and room of its own.
+func Roomy(l net.Listener) net.Listener { return new(headroom).listener(l, true) }

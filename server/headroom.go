@@ -12,9 +12,15 @@ import (
 // Bounds of what heads of requests that have not come whole may hold. net/http bounds each, and that for
 // thousands of connections at once is the memory of a small machine. Buffers that grow make it about 2.4
 // times as much.
+//
+// A connection whose head outgrows what it has takes from the shared room in two steps: a little, which a thousand can have at
+// once, and then as much as any head may have. Were it given room as it comes, thousands of long heads would each get
+// most of the way before there was no more, and the gate would be busy with reading what it then throws away.
 const (
-	ownHead    = 8 << 10 // of every connection
-	sharedHead = 8 << 20 // of all connections together, besides
+	ownHead    = 8 << 10        // of every connection
+	sharedHead = 8 << 20        // of all connections together, besides
+	firstStep  = 8 << 10        // of a connection in the shared room
+	nextStep   = maxHeaderBytes // likewise, once it needs more
 )
 
 // headroom is what all connections of the HTTP listeners share. The zero value has given nothing away.
@@ -112,9 +118,13 @@ func (c *roomyConn) fits(n int64) bool {
 		return true
 	}
 	c.head += n
-	more := c.head - ownHead - c.taken
-	if more <= 0 {
+	lacking := c.head - ownHead - c.taken
+	if lacking <= 0 {
 		return true
+	}
+	more := int64(firstStep)
+	if c.taken > 0 || lacking > more {
+		more = max(lacking, nextStep)
 	}
 	if !c.room.take(more) {
 		return false
@@ -123,13 +133,14 @@ func (c *roomyConn) fits(n int64) bool {
 	return true
 }
 
-// begin says that a head has come whole.
-func (c *roomyConn) begin(framed bool) {
+// begin says that a head has come whole. last says that nothing behind its request may be answered.
+func (c *roomyConn) begin(framed bool) (last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.serving++
 	c.framed = framed
 	c.empty()
+	return c.heads.lost
 }
 
 func (c *roomyConn) end() {
@@ -161,15 +172,6 @@ func (c *roomyConn) CloseWrite() error {
 	return nil
 }
 
-// idle is the ConnState of a server whose listener is roomy.
-func (h *headroom) idle(c net.Conn, state http.ConnState) {
-	if roomy, ok := c.(*roomyConn); ok && state == http.StateIdle {
-		roomy.mu.Lock()
-		roomy.heads.found()
-		roomy.mu.Unlock()
-	}
-}
-
 type connKey struct{}
 
 // remember is the ConnContext of a server whose listener is roomy.
@@ -184,7 +186,9 @@ func (h *headroom) remember(ctx context.Context, c net.Conn) context.Context {
 func (h *headroom) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connKey{}).(*roomyConn); ok {
-			c.begin(r.ProtoMajor == 2)
+			if last := c.begin(r.ProtoMajor == 2); last {
+				w.Header().Set("Connection", "close")
+			}
 			defer c.end()
 		}
 		next.ServeHTTP(w, r)

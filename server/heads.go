@@ -12,25 +12,22 @@ import (
 var (
 	errBothLengths = errors.New("a request with Content-Length and Transfer-Encoding")
 	errFolded      = errors.New("a request with a folded header")
+	// Zeros or spaces before a length make it as long as a client likes, and whoever reads a part of it takes the next
+	// request for a body.
+	errLongLength = errors.New("a request with a Content-Length in a line of over 64 bytes")
 )
 
 // heads follows the heads on one plain connection of HTTP/1. The zero value is at the beginning of a connection.
 type heads struct {
 	line     [64]byte // the beginning of the line that is being read
 	length   int      // of that line, what is not kept included
-	lines    int      // of this head that are whole
 	sized    bool     // this head has a Content-Length
 	declared int64    // what it says; negative: nothing that can be read
 	chunked  bool     // this head has a Transfer-Encoding
 	body     int64    // bytes of a body that are still to come
-	lost     bool     // where the body ends is net/http's to find
-}
-
-// found says that net/http has come to the end of a request: the next byte begins a head.
-func (h *heads) found() {
-	if h.lost {
-		*h = heads{}
-	}
+	// lost says that only net/http finds where the body ends. What comes behind it is not looked at, so it must not be
+	// answered: the connection ends with the answer to this request.
+	lost bool
 }
 
 // read follows what has been read, and says what may not be answered.
@@ -41,7 +38,7 @@ func (h *heads) read(p []byte) error {
 			h.body, p = h.body-n, p[n:]
 			continue
 		}
-		if h.length == 0 && h.lines > 0 && (p[0] == ' ' || p[0] == '\t') {
+		if h.length == 0 && (p[0] == ' ' || p[0] == '\t') {
 			return errFolded
 		}
 		end := bytes.IndexByte(p, '\n')
@@ -67,9 +64,8 @@ func (h *heads) keep(p []byte) {
 
 // whole judges the line that has come to its end.
 func (h *heads) whole() error {
-	line := bytes.TrimSuffix(h.line[:min(h.length, len(h.line))], []byte("\r"))
+	line, cut := bytes.TrimSuffix(h.line[:min(h.length, len(h.line))], []byte("\r")), h.length > len(h.line)
 	h.length = 0
-	h.lines++
 	if len(line) == 0 {
 		h.end()
 		return nil
@@ -77,6 +73,9 @@ func (h *heads) whole() error {
 	switch name, value, _ := bytes.Cut(line, []byte(":")); len(name) {
 	case len("Content-Length"):
 		if bytes.EqualFold(name, []byte("Content-Length")) {
+			if cut {
+				return errLongLength
+			}
 			h.sized, h.declared = true, number(value)
 		}
 	case len("Transfer-Encoding"):
@@ -90,7 +89,7 @@ func (h *heads) whole() error {
 
 // end goes on behind a head.
 func (h *heads) end() {
-	lost := h.chunked || h.declared < 0 // the latter is refused by net/http, which closes
+	lost := h.chunked || h.declared < 0 // the latter is refused by net/http
 	*h = heads{body: max(h.declared, 0), lost: lost}
 }
 

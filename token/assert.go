@@ -69,7 +69,10 @@ func (a *Asserter) Assert(s Subject, audience string, now time.Time) (string, re
 		return "", reason.KeysUnavailable
 	}
 	want := assertion{subject: s, audience: audience, keyID: signer.kid, issuedAt: at}
-	raw, more := a.kept.find(&want)
+	shard := a.kept.shard(s.Device)
+	shard.mu.Lock() // also while it is signed: who wants the same at the same moment waits, and is handed the same
+	defer shard.mu.Unlock()
+	raw, more := shard.find(&want)
 	if raw != "" || !more {
 		return raw, reason.OK
 	}
@@ -77,7 +80,7 @@ func (a *Asserter) Assert(s Subject, audience string, now time.Time) (string, re
 	if err != nil || len(raw) > a.limit {
 		return "", reason.KeysUnavailable
 	}
-	a.kept.put(want.keep(raw))
+	shard.put(want.keep(raw))
 	return raw, reason.OK
 }
 

@@ -115,6 +115,27 @@ func TestAssertionIsMadeOnce(t *testing.T) {
 	})
 }
 
+// TestAssertionIsMadeOnceForAllAtOnce: who wants the same at the same moment is handed the same, and it counts once
+// among what is signed for the device. A signature of ES256 is another each time.
+func TestAssertionIsMadeOnceForAllAtOnce(t *testing.T) {
+	eachAlgorithm(t, defaultConfig(), func(t *testing.T, f *fixture) {
+		for range 4 {
+			a := f.asserter(t, 0)
+			for host := range token.SignaturesPerDevice {
+				handed := make([]string, 16)
+				var all sync.WaitGroup
+				for i := range handed {
+					all.Go(func() { handed[i], _ = a.Assert(subject(), fmt.Sprintf("h%d.example", host), at(0)) })
+				}
+				all.Wait()
+				if len(slices.Compact(handed)) > 1 || handed[0] == "" {
+					t.Fatalf("for the host %d, 16 at once are handed %q", host, handed)
+				}
+			}
+		}
+	})
+}
+
 func TestAssertionIsOfExactlyThis(t *testing.T) {
 	f := newFixture(t, defaultConfig())
 	a := f.asserter(t, 0)
@@ -160,6 +181,15 @@ func TestAssertionIsOfExactlyThis(t *testing.T) {
 	}
 }
 
+// TestServes: among what is kept by whatever key, nobody is handed another's.
+func TestServes(t *testing.T) {
+	other := subject()
+	other.Device = uuid.New()
+	if !token.Serves(subject(), subject()) || token.Serves(other, subject()) {
+		t.Error("an assertion serves for another device, or not for its own")
+	}
+}
+
 // TestAssertionOfARetiredKey: nothing that it signed is handed out, from the moment on at which another signs.
 func TestAssertionOfARetiredKey(t *testing.T) {
 	f := newFixture(t, defaultConfig())
@@ -185,15 +215,15 @@ func TestAssertFailsClosed(t *testing.T) {
 		if raw, why := a.Assert(s, host, at(0)); raw != "" || why != reason.KeysUnavailable {
 			t.Errorf("%s: %q, %v, want %v", what, raw, why, reason.KeysUnavailable)
 		}
-		if why := a.Foresee(s, host, at(0)); why != reason.KeysUnavailable {
-			t.Errorf("%s: Foresee = %v, want %v", what, why, reason.KeysUnavailable)
+		if signed, why := a.Foresee(s, host, at(0)); signed || why != reason.KeysUnavailable {
+			t.Errorf("%s: Foresee = %v, %v, want %v", what, signed, why, reason.KeysUnavailable)
 		}
 	}
 	fits := len(mustAssert(t, f.asserter(t, 0), subject(), hostName, at(0)))
 	for limit, want := range map[int]reason.Reason{fits: reason.OK, fits - 1: reason.KeysUnavailable} {
 		a := must(token.NewAsserter(token.AssertionConfig{Issuer: issuerName, MaxBytes: limit}, f.ring))(t)
-		if why := a.Foresee(subject(), hostName, at(0)); why != want || a.AssertionDevices() != 0 {
-			t.Errorf("of %d bytes where %d are allowed: Foresee = %v, want %v; %d are kept", fits, limit, why, want, a.AssertionDevices())
+		if signed, why := a.Foresee(subject(), hostName, at(0)); why != want || signed != (why == reason.OK) || a.AssertionDevices() != 0 {
+			t.Errorf("of %d bytes where %d are allowed: Foresee = %v, %v, want %v; %d are kept", fits, limit, signed, why, want, a.AssertionDevices())
 		}
 		if _, why := a.Assert(subject(), hostName, at(0)); why != want {
 			t.Errorf("of %d bytes where %d are allowed: %v, want %v", fits, limit, why, want)
@@ -239,11 +269,13 @@ func TestMadeUpHosts(t *testing.T) {
 		s.Device = uuid.NewSHA1(uuid.Nil, fmt.Append(nil, i))
 		others, theirs = append(others, s), append(theirs, mustAssert(t, a, s, hostName, at(0)))
 	}
-	made := func(from int, now time.Time) (n int) {
-		for i := range 10_000 {
-			raw, why := a.Assert(subject(), fmt.Sprintf("made-up-%d.example", from+i), now)
+	next := 0
+	made := func(hosts int, now time.Time) (n int) {
+		for range hosts {
+			next++
+			raw, why := a.Assert(subject(), fmt.Sprintf("made-up-%d.example", next), now)
 			if why != reason.OK {
-				t.Fatalf("host %d: %v", i, why)
+				t.Fatalf("host %d: %v", next, why)
 			}
 			if raw != "" {
 				n++
@@ -251,11 +283,20 @@ func TestMadeUpHosts(t *testing.T) {
 		}
 		return n
 	}
-	if n := made(0, at(1)); n != token.SignaturesPerDevice {
-		t.Errorf("%d assertions are made for one device, want %d", n, token.SignaturesPerDevice)
+	if n := made(token.SignaturesPerDevice-28, at(1)); n != token.SignaturesPerDevice-28 {
+		t.Errorf("%d assertions are made for one device, want as many as hosts", n)
 	}
-	if n := made(20_000, at(59)); n != 0 {
-		t.Errorf("within the minute %d more are made", n)
+	if n := made(10_000, at(59)); n != 28 {
+		t.Errorf("within the minute %d more are made, want %d altogether", n, token.SignaturesPerDevice)
+	}
+	last := fmt.Sprintf("made-up-%d.example", token.SignaturesPerDevice)
+	for host, want := range map[string]bool{last: true, "one-more.example": false} {
+		if signed, why := a.Foresee(subject(), host, at(59)); signed != want || why != reason.OK {
+			t.Errorf("for %s Foresee = %v, %v, want %v: what Assert comes to", host, signed, why, want)
+		}
+		if raw, why := a.Assert(subject(), host, at(59)); (raw != "") != want || why != reason.OK {
+			t.Errorf("for %s Assert = %q, %v", host, raw, why)
+		}
 	}
 	if kept, _ := a.AssertionsKept(deviceID); kept != token.HostsPerDevice {
 		t.Errorf("%d are kept, want %d", kept, token.HostsPerDevice)
@@ -265,8 +306,19 @@ func TestMadeUpHosts(t *testing.T) {
 			t.Fatalf("the device %d of another has lost its assertion", i)
 		}
 	}
-	if n := made(40_000, at(61)); n != token.SignaturesPerDevice {
-		t.Errorf("in the next minute %d are made, want %d", n, token.SignaturesPerDevice)
+	for _, c := range []struct {
+		second int64
+		what   string
+		want   int
+	}{
+		{61, "in the next minute", token.SignaturesPerDevice},
+		{62, "in the same", 0},
+		{-100, "after the clock was set back", token.SignaturesPerDevice},
+		{-99, "in the same minute", 0},
+	} {
+		if n := made(10_000, at(c.second)); n != c.want {
+			t.Errorf("%s %d are made, want %d", c.what, n, c.want)
+		}
 	}
 }
 
@@ -303,6 +355,7 @@ func TestAssertionMemory(t *testing.T) {
 	if n, _ := a.AssertionsKept(deviceID); n < token.FairHosts || n >= token.HostsPerDevice {
 		t.Errorf("%d are kept of the device with many hosts, want %d to %d", n, token.FairHosts, token.HostsPerDevice-1)
 	}
+	var last token.Subject
 	for i := range 20_000 {
 		s := subject()
 		s.Device = uuid.NewSHA1(uuid.Nil, fmt.Append(nil, i))
@@ -310,9 +363,19 @@ func TestAssertionMemory(t *testing.T) {
 		if _, bytes := a.AssertionsKept(s.Device); bytes > room {
 			t.Fatalf("after %d devices %d bytes are kept, over %d", i, bytes, room)
 		}
+		last = s
+	}
+	if mustAssert(t, a, last, hostName, at(1)) != mustAssert(t, a, last, hostName, at(2)) {
+		t.Error("who comes when there is no room for more has nothing kept, so that it is made anew each time")
 	}
 	if a.AssertionDevices() < 1000 {
 		t.Errorf("of %d devices there is anything", a.AssertionDevices())
+	}
+	one := f.asserter(t, 0)
+	raw := mustAssert(t, one, ordinary, hostName, at(0))
+	want := token.AssertionCost + len(raw+hostName+ordinary.Username) + len("staffdev") + 2*16 // a role is a pointer and a length
+	if _, bytes := one.AssertionsKept(ordinary.Device); bytes != want {
+		t.Errorf("an assertion is counted as %d bytes, want %d", bytes, want)
 	}
 	small := f.asserter(t, 1) // no room for any: each is made anew
 	mustAssert(t, small, subject(), hostName, at(0))
@@ -321,7 +384,8 @@ func TestAssertionMemory(t *testing.T) {
 	}
 }
 
-// TestAssertionsKeepNoRequest: a host name is a piece of all headers of a request, which must not be kept with it.
+// TestAssertionsKeepNoRequest: a host name is a piece of all headers of a request, and a name may be one of a token. They
+// must not be kept with it.
 func TestAssertionsKeepNoRequest(t *testing.T) {
 	f := newFixture(t, defaultConfig())
 	a := f.asserter(t, 0)
@@ -335,7 +399,8 @@ func TestAssertionsKeepNoRequest(t *testing.T) {
 	for i := range 200 {
 		s := subject()
 		s.Device = uuid.NewSHA1(uuid.Nil, fmt.Append(nil, i))
-		request := hostName + strings.Repeat("x", 256<<10)
+		request, claims := hostName+strings.Repeat("x", 256<<10), "alice"+strings.Repeat("x", 256<<10)
+		s.Username = claims[:len("alice")]
 		mustAssert(t, a, s, request[:len(hostName)], at(0))
 	}
 	if grown := int64(heap()) - int64(before); grown > 10<<20 {
@@ -357,6 +422,14 @@ func TestAssertionsThatAreOver(t *testing.T) {
 	}
 	if n := a.AssertionDevices(); n > 2000+token.AssertionShards {
 		t.Errorf("of %d devices there is anything, want those of the last minute", n)
+	}
+	for i := range 2000 { // after the clock was set back those of the future serve nobody
+		s := subject()
+		s.Device = uuid.NewSHA1(uuid.Nil, fmt.Append(nil, "back", i))
+		mustAssert(t, a, s, hostName, at(-600))
+	}
+	if n := a.AssertionDevices(); n != 2000 {
+		t.Errorf("after the clock was set back of %d devices there is anything, want 2000", n)
 	}
 }
 

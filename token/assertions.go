@@ -96,11 +96,8 @@ func (a *assertions) shard(device uuid.UUID) *assertionShard {
 	return &a.shards[int(device[len(device)-1])%assertionShards] // random in every kind of device_uid
 }
 
-// find returns the text of one that serves, or "" and whether one more may be made for the device.
-func (a *assertions) find(want *assertion) (raw string, more bool) {
-	s := a.shard(want.subject.Device)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// find returns the text of one that serves, or "" and whether one more may be made for the device. The lock is held.
+func (s *assertionShard) find(want *assertion) (raw string, more bool) {
 	d := s.devices[want.subject.Device]
 	if d == nil {
 		return "", true
@@ -113,11 +110,9 @@ func (a *assertions) find(want *assertion) (raw string, more bool) {
 	return "", d.made < signaturesPerDevice || d.over(want.issuedAt)
 }
 
-// put keeps one that was made, and drops what is over, what it replaces, and what there is no room for.
-func (a *assertions) put(one *assertion) {
-	s := a.shard(one.subject.Device)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// put keeps one that was made, and drops what is over, what it replaces, and what there is no room for. The lock is
+// held.
+func (s *assertionShard) put(one *assertion) {
 	for front := s.order.Front(); front != nil && over(front.Value.(*assertion), one.issuedAt); front = s.order.Front() {
 		s.drop(front)
 	}

@@ -47,4 +47,10 @@ const (
 	FairHosts           = fairHosts
 	SignaturesPerDevice = signaturesPerDevice
 	AssertionShards     = assertionShards
+	AssertionCost       = assertionCost
 )
+
+// Serves says whether an assertion that was just made for one may be handed out for another, to the same host.
+func Serves(made, want Subject) bool {
+	return (&assertion{subject: made}).serves(&assertion{subject: want})
+}
