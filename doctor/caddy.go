@@ -16,6 +16,13 @@ type caddySite struct {
 	ends  []*caddyEnd
 	byOwn []*syntax.Directive // checks that are not written with forward_auth
 	nets  []*syntax.Directive // trusted_proxies, of the site and of the whole file
+
+	tooMuch func(at syntax.Place) // tells of an end that is left out
+	steps   int                   // on the ways to all ends together
+
+	errors []*syntax.Directive // that pass requests on in handle_errors
+	orders []*syntax.Directive // order, of the whole file
+	behind map[string]bool     // addresses of backends behind a check, of all sites
 }
 
 // caddyEnd is a directive that passes requests on, and what comes before it on the way.
@@ -23,6 +30,7 @@ type caddyEnd struct {
 	*syntax.Directive
 	trail    []caddyStep
 	matchers []caddyMatcher // all of which a request has met
+	done     []headerOp     // what ops found, once it was asked
 }
 
 // caddyStep is a directive on the way, with its matcher taken off.
@@ -45,17 +53,18 @@ func caddySites(top []*syntax.Directive, n Names, read func(pattern string, at s
 	x := &caddyImports{snippets: map[string]*syntax.Directive{}, read: read, tooMuch: tooMuch}
 	top = x.expand(top, nil, 0)
 	var all []*caddySite
-	var nets []*syntax.Directive
+	var nets, orders []*syntax.Directive
 	for _, d := range top {
 		switch {
 		case d.Name == "" && len(d.Args) == 0:
-			nets = append(nets, everywhere(d, "trusted_proxies")...)
+			nets, orders = append(nets, everywhere(d, "trusted_proxies")...), append(orders, d.Named("order")...)
 		case strings.HasPrefix(d.Name, "(") || strings.HasPrefix(d.Name, "&("):
 		case d.Open:
-			all = append(all, &caddySite{names: n, site: d})
+			all = append(all, &caddySite{names: n, site: d, tooMuch: tooMuch})
 		}
 	}
 	for _, s := range all {
+		s.orders = orders
 		s.nets = append(slices.Clone(nets), everywhere(s.site, "trusted_proxies")...)
 		s.walk(s.site.Block, false, nil, nil, map[string]*caddyMatcher{})
 	}
@@ -89,6 +98,8 @@ const (
 	maxImported = 100_000
 	maxImports  = 16
 	maxNested   = 100
+	maxSteps    = 200_000 // on the ways of a site of Caddy, all together
+	maxRules    = 5000    // of a frontend of HAProxy
 )
 
 // expand returns the directives with imports resolved and arguments filled in. An import of a name that is no
@@ -185,12 +196,20 @@ func (s *caddySite) walk(block []*syntax.Directive, ordered bool, trail []caddyS
 			within = append(within, *step.matcher)
 		}
 		switch {
-		case d.Name == "route" || d.Name == "handle" || d.Name == "handle_path":
+		case d.Name == "route" || d.Name == "handle":
 			s.walk(d.Block, d.Name == "route", trail, within, named)
+		case d.Name == "handle_path":
+			s.walk(d.Block, false, append(slices.Clone(trail), step), within, named)
+		case d.Name == "handle_errors":
+			s.errors = append(s.errors, append(everywhere(d, "reverse_proxy"), everywhere(d, "php_fastcgi")...)...)
 		case d.Name == "reverse_proxy" && asksByOwn(d):
 			s.byOwn = append(s.byOwn, d)
 		case d.Name == "reverse_proxy" || d.Name == "php_fastcgi":
-			s.ends = append(s.ends, &caddyEnd{d, slices.Clone(trail), within})
+			if s.steps += len(trail); s.steps > maxSteps {
+				s.tooMuch(d.Place)
+				return
+			}
+			s.ends = append(s.ends, &caddyEnd{Directive: d, trail: slices.Clone(trail), matchers: within})
 		default:
 			trail = append(trail, step)
 		}
@@ -252,7 +271,14 @@ func (e *caddyEnd) class() string {
 }
 
 // ops returns the operations on request headers before the end.
-func (e *caddyEnd) ops() (all []headerOp) {
+func (e *caddyEnd) ops() []headerOp {
+	if e.done == nil {
+		e.done = e.operations()
+	}
+	return e.done
+}
+
+func (e *caddyEnd) operations() (all []headerOp) {
 	checked := false
 	for _, s := range e.trail {
 		checked = checked || s.Name == "forward_auth" && s.always()
@@ -303,9 +329,9 @@ func (e *caddyEnd) gone(name string) bool {
 	})
 }
 
-// guarded and open are the ends behind a check, and the others.
+// guarded and open are the ends behind a check, and the others. An end behind a check of some requests is both.
 func (s *caddySite) guarded() []*caddyEnd {
-	return slices.DeleteFunc(slices.Clone(s.ends), func(e *caddyEnd) bool { return e.check() == nil })
+	return slices.DeleteFunc(slices.Clone(s.ends), func(e *caddyEnd) bool { return e.check() == nil && e.conditional() == nil })
 }
 
 func (s *caddySite) open() []*caddyEnd {
@@ -327,6 +353,9 @@ func (s *caddySite) mixed() bool {
 	classes := map[string]bool{}
 	for _, e := range s.ends {
 		classes[e.class()] = true
+		if c := e.conditional(); c != nil {
+			classes[c.First("uri").Arg(0)] = true
+		}
 	}
 	return len(classes) > 1
 }

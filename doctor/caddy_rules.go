@@ -23,6 +23,15 @@ var caddyRules = []rule[*caddySite]{
 	{"caddy-open-path", "an open way that is chosen by `path`, which cleans the path and ignores letter case", caddyOpenPath},
 	{"caddy-strict-path", "a strict way whose path ends in `/*`: `/staff;x` has another policy", caddyStrictPath},
 	{"caddy-rest-open", "a last way without a check beside others that have one: what no route names is open", caddyRest},
+	{"caddy-check-conditional", "a check with a matcher, behind which a backend is reached without one", caddyConditional},
+	{"caddy-check-response", "a handle_response of the check by which a refusal goes on to the backend", caddyResponse},
+	{"caddy-check-from-client", "a check that shows the gate what the client likes, or a token of its own", caddyCheckFromClient},
+	{"caddy-identity-from-client", "an identity header that is set to anything but the gate's word", caddyIdentityFromClient},
+	{"caddy-errors-served", "handle_errors that passes requests on to a protected backend: a gate that is down lets everybody in", caddyErrors},
+	{"caddy-order", "an `order` of the check or of what stands around it, which is not judged", caddyReordered},
+	{"caddy-backend-unchecked", "a site that asks nobody and leads to a backend that is behind the gate elsewhere, with the client's identity headers", caddyBackend},
+	{"caddy-open-prefix-off", "an open way that takes its prefix off on the way to a protected backend: `/open/staff` is `/staff` there", caddyPrefixOff},
+	{"caddy-open-by-client", "an open way that is chosen by a header, the query or OPTIONS, on all paths", caddyOpenByClient},
 	{"caddy-trusted-proxies", "trusted_proxies that hold everybody", caddyTrusted},
 }
 
@@ -40,7 +49,7 @@ func caddyIdentityLost(s *caddySite, say say) {
 
 // caddyIdentity: docs/seam.md, caddy: identity removed on open routes, the gate's own name alone; B1.
 func caddyIdentity(s *caddySite, say say) {
-	if len(s.guarded()) == 0 {
+	if !s.protects() {
 		return
 	}
 	for _, e := range s.ends {
@@ -56,7 +65,7 @@ func caddyIdentity(s *caddySite, say say) {
 // caddyAliases: Caddy drops names with _ and . by itself, and passes twelve other odd characters
 // (docs/seam.md, caddy: aliases removed before the check, on open routes; B3).
 func caddyAliases(s *caddySite, say say) {
-	if len(s.guarded()) == 0 {
+	if !s.protects() {
 		return
 	}
 	for _, e := range s.ends {
@@ -146,7 +155,7 @@ func caddyQuery(s *caddySite, say say) {
 // caddyPolicy: docs/seam.md, B22.
 func caddyPolicy(s *caddySite, say say) {
 	for _, c := range s.checks() {
-		if _, query, _ := strings.Cut(c.First("uri").Arg(0), "?"); strings.Contains(query, "{") {
+		if _, query, _ := strings.Cut(c.First("uri").Arg(0), "?"); strings.Contains(ofOperator.ReplaceAllString(query, ""), "{") {
 			say(c.First("uri").Place, "the policy is made of what a request holds", "uri /auth/caddy?policy=NAME, with the name written out")
 		}
 	}
@@ -193,7 +202,7 @@ func caddyForwarded(s *caddySite, say say) {
 // caddyPathRefusal: Caddy cleans a path to compare it, and passes it on as it came (docs/seam.md, caddy: dot
 // segments and the five that follow; B7).
 func caddyPathRefusal(s *caddySite, say say) {
-	if len(s.guarded()) == 0 || !s.mixed() {
+	if !s.protects() || !s.mixed() {
 		return
 	}
 	paths := together(dotSegments, dotParameters, encodedDots, encodedEscapes, encodedSlashes)
@@ -239,7 +248,7 @@ func (m caddyMatcher) paths() (all []string) {
 
 // caddyOpenPath: docs/seam.md, caddy: the open route as it is written; B7.
 func caddyOpenPath(s *caddySite, say say) {
-	if len(s.guarded()) == 0 {
+	if !s.protects() {
 		return
 	}
 	for _, e := range s.open() {
@@ -271,7 +280,7 @@ func caddyStrictPath(s *caddySite, say say) {
 
 // caddyRest: docs/seam.md, caddy: the last check. Whoever means it says so with a matcher.
 func caddyRest(s *caddySite, say say) {
-	if len(s.guarded()) == 0 {
+	if !s.protects() {
 		return
 	}
 	for _, e := range s.open() {

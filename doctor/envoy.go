@@ -17,6 +17,13 @@ type envoySite struct {
 	hosts   []*syntax.Node
 	routes  []envoyRoute
 	unread  bool // the routes come from elsewhere, and are not in the files
+
+	table    *syntax.Node
+	filters  []string        // names of all filters
+	cleaners []string        // names of the filters whose mutations come before it
+	after    []*syntax.Node  // headers that later filters set
+	bare     []*envoySite    // connection managers that ask nobody
+	behind   map[string]bool // clusters behind the check
 }
 
 // envoyRoute is a route with what its levels say about the check.
@@ -29,16 +36,29 @@ type envoyRoute struct {
 }
 
 // envoySites returns the connection managers of all files that ask the gate, wherever they stand: in a
-// bootstrap, in a resource, in a dump of a running Envoy.
-func envoySites(files []*syntax.Node, n Names) []*envoySite {
+// bootstrap, in a resource, in a dump of a running Envoy. It tells notRead of a check that it cannot judge.
+func envoySites(files []*syntax.Node, n Names, notRead func(at syntax.Place)) []*envoySite {
 	w := &envoyWalk{seen: map[*syntax.Node]bool{}}
 	for _, f := range files {
 		w.walk(f)
 	}
-	var all []*envoySite
+	var all, bare []*envoySite
 	for _, m := range w.managers {
-		if s := newEnvoy(m, w.tables, n); s != nil {
+		switch s := newEnvoy(m, w.tables, n); {
+		case s.authz != nil:
 			all = append(all, s)
+		case hidden(m) != nil:
+			notRead(hidden(m).At())
+		default:
+			bare = append(bare, s)
+		}
+	}
+	for _, s := range all {
+		s.bare, s.behind = bare, map[string]bool{}
+		for _, r := range s.ends() {
+			for _, name := range r.leads() {
+				s.behind[name] = s.behind[name] || !r.disabled
+			}
 		}
 	}
 	return all
@@ -75,17 +95,7 @@ func newEnvoy(manager *syntax.Node, tables []*syntax.Node, n Names) *envoySite {
 		s.before = append(s.before, e.Get("typed_config", "mutations").List()...)
 	}
 	for _, f := range manager.Get("http_filters").List() {
-		config := f.Get("typed_config")
-		typed := config.Get("@type").String()
-		switch {
-		case s.authz == nil && strings.HasSuffix(typed, ".HeaderMutation"):
-			s.before = append(s.before, config.Get("mutations", "request_mutations").List()...)
-		case s.authz == nil && strings.HasSuffix(typed, ".ExtAuthz"):
-			s.authz, s.filter = config, f
-		}
-	}
-	if s.authz == nil || s.overHTTP() && !strings.Contains(s.authz.Get("http_service", "path_prefix").String(), "/auth/") {
-		return nil // nobody is asked, or somebody else
+		s.add(f)
 	}
 	table := manager.Get("route_config")
 	if name := manager.Get("rds", "route_config_name").String(); table == nil {
@@ -95,14 +105,36 @@ func newEnvoy(manager *syntax.Node, tables []*syntax.Node, n Names) *envoySite {
 			}
 		}
 	}
-	s.unread = table == nil
+	s.table = table
+	s.unread = table == nil || table.Get("vhds") != nil
 	s.hosts = table.Get("virtual_hosts").List()
 	for _, host := range s.hosts {
+		s.unread = s.unread || host.Get("matcher") != nil
 		for _, route := range host.Get("routes").List() {
 			s.routes = append(s.routes, s.route(table, host, route))
 		}
 	}
 	return s
+}
+
+// add notes a filter. A check of somebody else's is none, and a filter that is off removes nothing.
+func (s *envoySite) add(f *syntax.Node) {
+	name, config := f.Get("name").String(), f.Get("typed_config")
+	s.filters = append(s.filters, name)
+	switch typed := config.Get("@type").String(); {
+	case strings.HasSuffix(typed, ".HeaderMutation"):
+		mutations := config.Get("mutations", "request_mutations").List()
+		if s.authz == nil && !f.Get("disabled").True() {
+			s.before, s.cleaners = append(s.before, mutations...), append(s.cleaners, name)
+		}
+		for _, m := range mutations {
+			s.after = append(s.after, m.Get("append"))
+		}
+	case s.authz == nil && strings.HasSuffix(typed, ".ExtAuthz"):
+		if prefix := config.Get("http_service", "path_prefix").String(); config.Get("http_service") == nil || strings.Contains(prefix, "/auth/") {
+			s.authz, s.filter = config, f
+		}
+	}
 }
 
 func (s *envoySite) overHTTP() bool { return s.authz.Get("http_service") != nil }
@@ -148,7 +180,10 @@ func contextPolicy(settings *syntax.Node) *syntax.Node {
 func (s *envoySite) perRoute(level *syntax.Node) *syntax.Node {
 	for _, e := range level.Get("typed_per_filter_config").Each() {
 		v := e.Value
-		if strings.HasSuffix(v.Get("@type").String(), ".FilterConfig") && e.Key == s.filter.Get("name").String() {
+		if e.Key != s.filter.Get("name").String() {
+			continue
+		}
+		if strings.HasSuffix(v.Get("@type").String(), ".FilterConfig") {
 			if v.Get("disabled").True() {
 				return v
 			}
@@ -170,11 +205,7 @@ func (s *envoySite) ends() []envoyRoute {
 func (s *envoySite) mixed() bool {
 	classes := map[string]bool{}
 	for _, r := range s.ends() {
-		class := "checked " + r.policy.String()
-		if r.disabled {
-			class = ""
-		}
-		classes[class] = true
+		classes[r.class()] = true
 	}
 	return len(classes) > 1 || s.unread
 }

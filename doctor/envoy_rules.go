@@ -28,6 +28,14 @@ var envoyRules = []rule[*envoySite]{
 	{"envoy-upstream-append", "an identity header that is appended to the client's", envoyAppend},
 	{"envoy-client-headers", "no allowed_client_headers: every header of a refusal goes to the client", envoyClientHeaders},
 	{"envoy-allowed-headers", "no x-forwarded-for in allowed_headers: the gate does not learn the client's address", envoyAllowedHeaders},
+	{"envoy-identity-from-client", "an identity header that a route or a later filter sets to anything but the gate's word", envoyIdentityFromClient},
+	{"envoy-weighted-unchecked", "a cluster by weight that turns the check of its route off", envoyWeighted},
+	{"envoy-policy-unapplied", "a setting of the check under a name that no filter has: it counts for nothing", envoyUnapplied},
+	{"envoy-backend-unchecked", "a listener that asks nobody and leads to a cluster that is behind the gate elsewhere, with the client's identity headers", envoyBackend},
+	{"envoy-open-prefix-off", "an open route that takes its prefix off on the way to a protected cluster: `/open/staff` is `/staff` there", envoyPrefixOff},
+	{"envoy-open-by-client", "an open route that is chosen by a header or the query, on all paths", envoyOpenByClient},
+	{"envoy-shadowed", "an open route for all paths in front of a protected one, which gets no request", envoyShadowed},
+	{"envoy-strict-path", "a route of another policy that is for one path, or ends in a slash: `/staff;x` is not of it", envoyStrict},
 	{"envoy-routes-not-read", "a connection manager whose routes are in no file", envoyUnread},
 }
 
@@ -96,6 +104,7 @@ func envoyUnused(s *envoySite, say say) {
 // envoyIdentity: docs/seam.md, envoy: identity removed before the check, no header_mutation: the name itself;
 // B1. It counts where the gate is not asked or does not answer.
 func envoyIdentity(s *envoySite, say say) {
+	envoyCleaningOff(s, say)
 	for _, name := range s.names.all() {
 		if !s.removes(name) {
 			say(s.filter.At(), fmt.Sprintf("the client's own %s reaches the backend on open routes: nothing removes it before ext_authz", name),
@@ -149,15 +158,7 @@ func envoyPathRefusal(s *envoySite, say say) {
 	}
 	paths := together(encodedEscapes, dotParameters, []string{"/open/%2e%2e;/x"})
 	for _, host := range s.hosts {
-		var refused refusal
-		for _, r := range host.Get("routes").List() {
-			if !strings.HasPrefix(r.Get("direct_response", "status").String(), "4") {
-				break
-			}
-			if e, err := expression(r.Get("match", "safe_regex", "regex").String(), false, true); err == nil && len(r.Get("match").Each()) == 1 {
-				refused = append(refused, e)
-			}
-		}
+		refused := refusedBy(host)
 		if missed := refused.misses(paths); missed != "" {
 			say(host.At(), fmt.Sprintf("%s is one route to Envoy and another path to some backends", missed),
 				`a first route - match: {safe_regex: {regex: '(?i).*(%25|%00|%3b|/((\.|%2e){1,2})?;).*'}} with direct_response: {status: 400}`)
@@ -165,9 +166,32 @@ func envoyPathRefusal(s *envoySite, say say) {
 	}
 }
 
+// refusedBy returns the expressions by which the first routes of a host refuse paths.
+func refusedBy(host *syntax.Node) refusal {
+	var refused refusal
+	for _, r := range host.Get("routes").List() {
+		if !strings.HasPrefix(r.Get("direct_response", "status").String(), "4") {
+			break
+		}
+		if e, err := expression(r.Get("match", "safe_regex", "regex").String(), false, true); err == nil && len(r.Get("match").Each()) == 1 {
+			refused = append(refused, e)
+		}
+	}
+	return refused
+}
+
 // envoyRemoteAddress: docs/seam.md, envoy: use_remote_address: false; B5, B24.
 func envoyRemoteAddress(s *envoySite, say say) {
-	if option := s.manager.Get("use_remote_address"); !option.True() && s.manager.Get("original_ip_detection_extensions") == nil {
+	if skip := s.manager.Get("skip_xff_append"); skip.True() {
+		say(skip.Place, "the client's X-Forwarded-For is passed on without the true address at its end", "take skip_xff_append out")
+	}
+	detected := s.manager.Get("original_ip_detection_extensions")
+	for _, e := range detected.List() {
+		if strings.HasSuffix(e.Get("typed_config", "@type").String(), ".CustomHeaderConfig") {
+			say(e.At(), "clients choose the address that the gate, its rules and its history see", "use_remote_address: true, with xff_num_trusted_hops for the proxies in front")
+		}
+	}
+	if option := s.manager.Get("use_remote_address"); !option.True() && detected == nil {
 		say(at(option, s.manager), "the client's X-Forwarded-For and x-envoy-* are believed by gate or backend", "use_remote_address: true")
 	}
 }

@@ -44,8 +44,9 @@ func TestEveryFileIsJudged(t *testing.T) {
 			want: []string{"nginx-check-unknown", "nginx-satisfy-any"}},
 		{title: "static names dynamic", files: map[string]string{"traefik.yaml": "entryPoints: {web: {address: ':80'}}\nproviders: {file: {filename: missing.yaml}}\n"}, args: []string{"traefik.yaml"},
 			want: []string{"include-missing", "traefik-aliases", "traefik-encoded-characters", "traefik-encoded-characters", "traefik-encoded-characters", "traefik-encoded-characters", "traefik-encoded-characters", "traefik-encoded-characters", "traefik-encoded-characters"}},
-		{title: "Kubernetes", files: map[string]string{"a.yaml": "apiVersion: v1\nkind: Service\n"}, want: []string{"kubernetes-not-read"}},
-		{title: "compose", files: map[string]string{"compose.yaml": "services: {app: {image: x}}\n"}},
+		{title: "Kubernetes", files: map[string]string{"a.yaml": "apiVersion: example.com/v1\nkind: Thing\n"}, args: []string{"a.yaml"}, want: []string{"kubernetes-not-read"}},
+		{title: "compose", files: map[string]string{"compose.yaml": "services: {app: {image: x}}\n"}, want: []string{"nothing-read"}},
+		{title: "a folder with nothing of it", files: map[string]string{"README.md": "nothing"}, want: []string{"nothing-read"}},
 		{title: "compose with labels", files: map[string]string{"compose.yaml": "services: {app: {labels: [traefik.http.routers.a.rule=Path(`/`)]}}\n"}, want: []string{"compose-not-read"}},
 	} {
 		t.Run(c.title, func(t *testing.T) {
@@ -199,4 +200,15 @@ func snippets(n int) string {
 	}
 	fmt.Fprintf(&b, "fourth.example {\n\timport s%d\n}\n", n)
 	return b.String()
+}
+
+// TestOneFileByTwoNames: the gate's configuration is one, by whatever path it is named.
+func TestOneFileByTwoNames(t *testing.T) {
+	dir := write(t, map[string]string{"nginx.conf": sound["nginx.conf"], "devicegate.yaml": "policies: {staff: {require_roles: [staff]}}\n"})
+	t.Chdir(dir)
+	gate := filepath.Join(dir, "devicegate.yaml")
+	got := codes(doctor.Files([]string{"nginx.conf", "devicegate.yaml"}, doctor.Options{Config: config.Source{File: gate, FileRequired: true}}))
+	if !slices.Equal(got, []string{"gate-policy-unused"}) {
+		t.Errorf("%v", got)
+	}
 }

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,6 +14,14 @@ func FuzzFiles(f *testing.F) {
 	for _, text := range sound {
 		f.Add(text, "")
 	}
+	for _, layout := range layouts {
+		for _, text := range layout {
+			f.Add(text, "")
+		}
+	}
+	for _, text := range soundManifests {
+		f.Add(text, "")
+	}
 	for _, proxy := range doctor.Proxies {
 		f.Add("a {\n b\n}", proxy)
 	}
@@ -21,7 +30,9 @@ func FuzzFiles(f *testing.F) {
 			return // it would read the disk
 		}
 		report := doctor.Files([]string{"-"}, doctor.Options{Stdin: strings.NewReader(text), Proxy: proxy})
-		if len(report.Findings) == 0 && report.Asks == 0 && len(report.Skipped) == 0 {
+		// The gate's pods and Istio's mesh are judged without anybody who asks.
+		manifests := report.Rules > 0 && regexp.MustCompile(`(?i)api_*version|extension_*providers|mesh_*config`).MatchString(text)
+		if len(report.Findings) == 0 && report.Asks == 0 && len(report.Skipped) == 0 && !manifests {
 			t.Fatal("clean, and nothing was judged")
 		}
 		for _, one := range report.Findings {

@@ -16,6 +16,10 @@ type haproxySite struct {
 	rules    []haproxyRule     // http-request, in order
 	asked    []haproxyRule     // those that ask
 	scripts  []script
+
+	above    []*syntax.Directive            // the defaults of the defaults
+	backends map[string][]*syntax.Directive // of all files, listens too, by name
+	bare     []*haproxySite                 // frontends that ask nobody
 }
 
 // script is a file of Lua without its comments.
@@ -33,10 +37,16 @@ type haproxyRule struct {
 	condition []string
 }
 
-// haproxySites returns the frontends that ask the gate.
-func haproxySites(sections []*syntax.Directive, scripts []script, n Names) (all []*haproxySite) {
+// haproxySites returns the frontends that ask the gate, and tells tooMuch of one that is left out.
+func haproxySites(sections []*syntax.Directive, scripts []script, n Names, tooMuch func(at syntax.Place)) (all []*haproxySite) {
 	var last *syntax.Directive
-	byName := map[string]*syntax.Directive{}
+	var bare []*haproxySite
+	byName, backends := map[string]*syntax.Directive{}, map[string][]*syntax.Directive{}
+	for _, section := range sections {
+		if section.Name == "backend" || section.Name == "listen" {
+			backends[section.Arg(0)] = append(backends[section.Arg(0)], section)
+		}
+	}
 	for _, section := range sections {
 		if section.Name == "defaults" {
 			last, byName[section.Arg(0)] = section, section
@@ -44,9 +54,34 @@ func haproxySites(sections []*syntax.Directive, scripts []script, n Names) (all 
 		if section.Name != "frontend" && section.Name != "listen" {
 			continue
 		}
-		s := &haproxySite{names: n, front: section, defaults: last}
-		if i := slices.Index(section.Args, "from"); i >= 0 {
-			s.defaults = byName[section.Arg(i+1)]
+		s := &haproxySite{names: n, front: section, defaults: last, backends: backends}
+		if above := inherited(byName, section); len(above) > 0 {
+			s.defaults, s.above = above[0], above[1:]
+		} else if last != nil {
+			s.above = inherited(byName, last)
+		}
+		if s.collect(); len(s.rules) > maxRules {
+			tooMuch(section.Place)
+			continue
+		}
+		if len(s.asked) == 0 {
+			bare = append(bare, s)
+			continue
+		}
+		s.scripts = registering(scripts, s.asked[0].action)
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.bare = bare
+	}
+	return all
+}
+
+// collect notes the rules, those of the defaults first, as HAProxy goes by them.
+func (s *haproxySite) collect() {
+	for _, section := range []*syntax.Directive{s.defaults, s.front} {
+		if section == nil {
+			continue
 		}
 		for _, d := range section.Named("http-request") {
 			r := newHAProxyRule(d)
@@ -55,12 +90,7 @@ func haproxySites(sections []*syntax.Directive, scripts []script, n Names) (all 
 				s.asked = append(s.asked, r)
 			}
 		}
-		if len(s.asked) > 0 {
-			s.scripts = registering(scripts, s.asked[0].action)
-			all = append(all, s)
-		}
 	}
-	return all
 }
 
 // registering returns the scripts that bring an action along.
@@ -94,9 +124,12 @@ func (r haproxyRule) asks() string {
 	return ""
 }
 
-// before returns the rules in front of the first question.
+// before returns the rules in front of the first question, all where there is none.
 func (s *haproxySite) before() []haproxyRule {
 	i := slices.IndexFunc(s.rules, func(r haproxyRule) bool { return r.asks() != "" })
+	if i < 0 {
+		return s.rules
+	}
 	return s.rules[:i]
 }
 
@@ -145,7 +178,7 @@ func (r haproxyRule) takes(name string) bool {
 
 // option returns the last word of an option of the frontend or its defaults, empty where it is not set.
 func (s *haproxySite) option(name string) string {
-	for _, section := range []*syntax.Directive{s.front, s.defaults} {
+	for _, section := range append([]*syntax.Directive{s.front, s.defaults}, s.above...) {
 		if section == nil {
 			continue
 		}
@@ -160,9 +193,14 @@ func (s *haproxySite) option(name string) string {
 
 // acls returns the definitions of a name.
 func (s *haproxySite) acls(name string) (all []*syntax.Directive) {
-	for _, d := range s.front.Named("acl") {
-		if d.Arg(0) == name {
-			all = append(all, d)
+	for _, section := range []*syntax.Directive{s.defaults, s.front} {
+		if section == nil {
+			continue
+		}
+		for _, d := range section.Named("acl") {
+			if d.Arg(0) == name {
+				all = append(all, d)
+			}
 		}
 	}
 	return all
@@ -187,22 +225,45 @@ func (r haproxyRule) named() (yes, no []string) {
 	return yes, no
 }
 
-// final returns the deny behind the questions that lets only an allow through, and the ACLs that it exempts.
-func (s *haproxySite) final() (open []string, found bool) {
+// finals returns the denies behind the questions that let only an allow through.
+func (s *haproxySite) finals() (all []haproxyRule) {
 	last := slices.IndexFunc(s.rules, func(r haproxyRule) bool { return r.Place == s.asked[len(s.asked)-1].Place })
 	for _, r := range s.rules[last+1:] {
-		if !slices.Contains([]string{"deny", "reject", "silent-drop"}, r.action) || !slices.ContainsFunc(r.condition, func(w string) bool { return strings.HasPrefix(w, "var(txn.") }) {
+		if !slices.Contains([]string{"deny", "reject", "silent-drop"}, r.action) || !r.compares() {
 			continue
 		}
-		yes, no := r.named()
-		if r.word == "unless" {
-			return yes, true
-		}
-		if slices.Contains(r.condition, "!{") {
-			return no, true
+		if r.word == "unless" || slices.Contains(r.condition, "!{") && !r.narrows() {
+			all = append(all, r)
 		}
 	}
-	return nil, false
+	return all
+}
+
+// compares says whether a condition compares a variable of the request with a word. That it is there says nothing.
+func (r haproxyRule) compares() bool {
+	i := slices.IndexFunc(r.condition, func(w string) bool { return strings.HasPrefix(w, "var(txn.") })
+	return i >= 0 && i+2 < len(r.condition) && r.condition[i+1] == "-m" && slices.Contains([]string{"str", "bool"}, r.condition[i+2])
+}
+
+// last returns the first of the finals, nil where there is none.
+func (s *haproxySite) last() *haproxyRule {
+	if all := s.finals(); len(all) > 0 {
+		return &all[0]
+	}
+	return nil
+}
+
+// final says whether there is such a deny, and which ACLs it exempts.
+func (s *haproxySite) final() (open []string, found bool) {
+	r := s.last()
+	if r == nil {
+		return nil, false
+	}
+	yes, no := r.named()
+	if r.word == "unless" {
+		return yes, true
+	}
+	return no, true
 }
 
 // open returns the ACLs of what is not asked about.
@@ -272,7 +333,7 @@ func (s *haproxySite) mixed() bool {
 	for _, r := range s.asked {
 		classes[r.asks()] = true
 	}
-	return len(classes) > 1 || len(s.open()) > 0
+	return len(classes) > 1 || len(s.open()) > 0 || len(s.exempt()) > 0
 }
 
 // refused returns the expressions of paths that are denied before anything is asked.

@@ -20,6 +20,12 @@ var haproxyRules = []rule[*haproxySite]{
 	{"haproxy-strict-acl", "a strict path that is compared as it came: `/st%61ff` and `//staff` have another policy", haproxyStrict},
 	{"haproxy-check-endpoint", "a question at the endpoint of another proxy", haproxyEndpoint},
 	{"haproxy-policy-from-client", "a policy that is taken from what the client sends", haproxyPolicy},
+	{"haproxy-allow-before-check", "an allow in front of the final deny: it ends the rules, and nobody is asked", haproxyAllow},
+	{"haproxy-open-by-client", "what is exempt from the question is chosen by a header, a cookie, the query or the method", haproxyOpenByClient},
+	{"haproxy-verdict", "the variable of the final deny is set by a rule, and not by the script alone", haproxyVerdict},
+	{"haproxy-identity-from-client", "an identity header that a rule sets to anything but the gate's word, in the backend too", haproxyIdentityFromClient},
+	{"haproxy-backend-unchecked", "a frontend that asks nobody and leads to servers that are behind the gate elsewhere, with the client's identity headers", haproxyBackend},
+	{"haproxy-open-prefix-off", "an open path whose prefix is taken off on the way to protected servers: `/open/staff` is `/staff` there", haproxyPrefixOff},
 	{"haproxy-lua-missing", "the script that asks is in no file", haproxyLuaMissing},
 	{"haproxy-lua-identity", "a script that does not make each identity header the gate's", haproxyLuaIdentity},
 	{"haproxy-lua-status", "a script that allows on another status than 200", haproxyLuaStatus},
@@ -60,6 +66,11 @@ func haproxyForwarded(s *haproxySite, say say) {
 		value, set := s.sets(h[0])
 		if !set || strings.Contains(strings.ToLower(value), "hdr(x-") {
 			say(s.front.Place, fmt.Sprintf("gate and backend are told the client's own %s", h[0]), fmt.Sprintf("http-request set-header %s %s", h[0], h[1]))
+		}
+	}
+	for _, r := range s.rules {
+		if r.action == "set-src" && !slices.Contains(r.condition, "src") {
+			say(r.Place, "clients choose the address that the gate, its rules and its history see", "http-request set-src ... if { src ADDRESS-OF-THE-PROXY-IN-FRONT }")
 		}
 	}
 	for _, name := range []string{"X-Forwarded-Prefix", "X-Forwarded-Port"} {
@@ -220,8 +231,8 @@ var luaAllows = regexp.MustCompile(`status\s*==\s*200\b`)
 // haproxyLuaStatus: status 200 alone allows; docs/seam.md, B12.
 func haproxyLuaStatus(s *haproxySite, say say) {
 	for _, lua := range s.scripts {
-		if !luaAllows.MatchString(lua.text) {
-			say(lua.Place, "an answer that is no allow lets everybody in: the script does not compare the status with 200", "if answer.status == 200 then")
+		if !luaAllows.MatchString(lua.text) || luaEither.MatchString(lua.text) {
+			say(lua.Place, "an answer that is no allow lets everybody in: the script does not compare the status with 200, or not with that alone", "if answer.status == 200 then")
 		}
 	}
 }

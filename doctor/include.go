@@ -126,7 +126,7 @@ func (r *reader) tooMuch(at syntax.Place) {
 		return
 	}
 	r.toldTooMuch = true
-	r.find("include-missing", at, "files include each other without an end, and what they say is not judged", "no circle of includes")
+	r.find("include-missing", at, "too many lines, or files that include each other without an end: what they say is not judged", "no circle of includes")
 }
 
 // parameters are files of nginx's own that set no request header and are often not there to read.
@@ -145,17 +145,32 @@ func (r *reader) included(pattern string, at syntax.Place, k kind, bases ...stri
 			return all
 		}
 	}
-	if strings.ContainsAny(pattern, "*?[") || slices.Contains(parameters, filepath.Base(pattern)) {
-		return nil // none is as good as some
-	}
 	for _, s := range r.sources { // a copy of /etc/nginx elsewhere
-		if filepath.IsAbs(pattern) && filepath.Base(s.name) == filepath.Base(pattern) && s.kind == k {
+		if filepath.IsAbs(pattern) && alike(pattern, s.name) && s.kind == k {
 			s.included = true
-			return []*source{s}
+			all = append(all, s)
 		}
+	}
+	wild := strings.ContainsAny(pattern, "*?[")
+	if len(all) > 0 && !wild {
+		return all[:1]
+	}
+	if wild || slices.Contains(parameters, filepath.Base(pattern)) {
+		return all // none is as good as some
 	}
 	r.find("include-missing", at, fmt.Sprintf("%.100s is not there, and what it says is not judged", pattern), "the file as one of those that are read, or the output of nginx -T")
 	return nil
+}
+
+// alike says whether a file may be the copy of one that is included by an absolute name, by its last name, or, where
+// that is a pattern, by its folder's name as well.
+func alike(pattern, name string) bool {
+	if !strings.ContainsAny(pattern, "*?[") {
+		return filepath.Base(name) == filepath.Base(pattern)
+	}
+	last := func(path string) string { return filepath.Join(filepath.Base(filepath.Dir(path)), filepath.Base(path)) }
+	ok, err := filepath.Match(last(pattern), last(name))
+	return err == nil && ok
 }
 
 // matching returns the files that a name or pattern means, and reads those that were not read yet.
@@ -196,7 +211,11 @@ func (r *reader) load(name string, k kind) *source {
 	s := &source{name: name, text: text, kind: k}
 	r.findings = slices.DeleteFunc(r.findings, func(f Finding) bool {
 		file, _ := cut(f.Where)
-		return file == name && (f.Code == "unknown-kind" || f.Code == "cannot-parse")
+		gone := file == name && (f.Code == "unknown-kind" || f.Code == "cannot-parse")
+		if gone {
+			delete(r.told, f)
+		}
+		return gone
 	})
 	r.sources = slices.DeleteFunc(r.sources, func(other *source) bool { return other.name == name })
 	r.keep(s)
@@ -220,7 +239,9 @@ func (r *reader) judgeCaddy(n Names) {
 			sites = append(sites, caddySites(s.top, n, read, r.tooMuch)...)
 		}
 	}
+	believed := caddyBelieved(sites)
 	for _, site := range sites {
+		site.behind = believed
 		for _, c := range site.checks() {
 			r.asks = append(r.asks, ask{c.First("uri").Place, policyOf(c.First("uri").Arg(0))})
 		}
@@ -244,7 +265,7 @@ func (r *reader) judgeHAProxy(n Names) {
 	for _, s := range r.of(kindHAProxy) {
 		sections = append(sections, s.top...)
 	}
-	for _, site := range haproxySites(sections, scripts, n) {
+	for _, site := range haproxySites(sections, scripts, n, r.tooMuch) {
 		for _, q := range site.asked {
 			r.asks = append(r.asks, ask{q.Place, policyOf(q.asks())})
 		}

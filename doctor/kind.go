@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,7 +32,7 @@ var Proxies = []string{"nginx", "traefik", "envoy", "caddy", "haproxy"}
 // file of a kind that was seen cannot be read.
 func seen(file string, text []byte) (kind, []*syntax.Node, error) {
 	extension := strings.ToLower(filepath.Ext(file))
-	if extension == ".lua" || strings.Contains(string(text), "core.register_action") {
+	if extension == ".lua" || strings.Contains(string(text), "core.register_action") && !manifest.Match(text) {
 		return kindLua, nil, nil
 	}
 	if extension == ".toml" {
@@ -39,6 +40,10 @@ func seen(file string, text []byte) (kind, []*syntax.Node, error) {
 		return tree([]*syntax.Node{n}, err)
 	}
 	if slices.Contains([]string{".yaml", ".yml", ".json"}, extension) {
+		n, err := syntax.YAML(file, text)
+		return tree(n, err)
+	}
+	if manifest.Match(text) { // what is in a ConfigMap may look like anything
 		n, err := syntax.YAML(file, text)
 		return tree(n, err)
 	}
@@ -58,11 +63,13 @@ func seen(file string, text []byte) (kind, []*syntax.Node, error) {
 	return kindUnknown, nil, nil
 }
 
+var manifest = regexp.MustCompile(`(?m)^apiVersion:|^\s*"apiVersion":`)
+
 var kindsOfKeys = []struct {
 	kind kind
 	keys []string
 }{
-	{kindKubernetes, []string{"apiversion"}},
+	{kindKubernetes, []string{"apiversion", "extensionproviders", "meshconfig"}},
 	{kindEnvoy, []string{"staticresources", "dynamicresources", "configs", "resources"}},
 	{kindTraefik, []string{"entrypoints", "providers", "http", "tcp", "udp"}},
 	{kindGate, []string{"checks", "store", "policies", "identityheaders", "trustedproxies", "operations", "tokens", "devices", "issuers", "passwords", "lockout", "activity", "geo", "shutdowntimeout"}},

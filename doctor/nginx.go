@@ -17,7 +17,10 @@ type nginxSite struct {
 	ends   []*level // those that pass requests on
 
 	variables map[string][]variable
-	others    []*nginxSite // all sites of the configuration, this one too
+	upstreams map[string][]string     // addresses by name
+	believes  map[string]bool         // addresses of backends behind a check, of all sites
+	located   map[string]*level       // what locate found
+	heading   map[string][]*nginxSite // sites with a setting of how heads are read, by its name
 }
 
 // level is a block of nginx in which directives are inherited: http, server, location, if.
@@ -25,6 +28,8 @@ type level struct {
 	*syntax.Directive
 	parent *level
 	below  []*level
+	byName map[string][]*syntax.Directive // the block, for a level of many servers is asked by each
+	regexp *regexp.Regexp                 // of a location, once it was compiled
 }
 
 // variable is one way in which a variable gets its value.
@@ -47,12 +52,18 @@ var handlers = map[string]struct{ set, prefix string }{
 func nginxSites(top []*syntax.Directive, n Names) []*nginxSite {
 	root := &level{Directive: &syntax.Directive{Name: "main", Block: top}}
 	root.descend()
-	variables := map[string][]variable{}
+	heading := map[string][]*nginxSite{}
+	variables, upstreams := map[string][]variable{}, map[string][]string{}
 	var all []*nginxSite
 	for _, l := range root.all() {
 		l.defines(variables)
+		for _, d := range l.Named("server") {
+			if l.Name == "upstream" {
+				upstreams[l.Arg(0)] = append(upstreams[l.Arg(0)], d.Arg(0))
+			}
+		}
 		if l.Name == "server" && len(l.Args) == 0 && l.parent.Name != "upstream" && l.parent.Name != "stream" {
-			s := &nginxSite{names: n, server: l, levels: l.all(), variables: variables}
+			s := &nginxSite{names: n, server: l, levels: l.all(), variables: variables, upstreams: upstreams, located: map[string]*level{}, heading: heading}
 			for _, below := range s.levels {
 				if below.handler() != nil {
 					s.ends = append(s.ends, below)
@@ -61,8 +72,19 @@ func nginxSites(top []*syntax.Directive, n Names) []*nginxSite {
 			all = append(all, s)
 		}
 	}
+	believes := map[string]bool{}
 	for _, s := range all {
-		s.others = all
+		s.believes = believes
+		for _, name := range []string{"underscores_in_headers", "ignore_invalid_headers"} {
+			if len(s.server.effective(name)) > 0 {
+				heading[name] = append(heading[name], s)
+			}
+		}
+		for _, l := range s.behind() {
+			for _, address := range s.backends(l) {
+				believes[address] = true
+			}
+		}
 	}
 	return all
 }
@@ -90,11 +112,22 @@ func (l *level) all() []*level {
 // One at a level drops all of the levels above, which is how nginx inherits lists.
 func (l *level) effective(name string) []*syntax.Directive {
 	for ; l != nil; l = l.parent {
-		if found := l.Named(name); len(found) > 0 {
+		if found := l.own(name); len(found) > 0 {
 			return found
 		}
 	}
 	return nil
+}
+
+// own returns the directives of that name in the level's own block.
+func (l *level) own(name string) []*syntax.Directive {
+	if l.byName == nil {
+		l.byName = map[string][]*syntax.Directive{}
+		for _, d := range l.Block {
+			l.byName[d.Name] = append(l.byName[d.Name], d)
+		}
+	}
+	return l.byName[name]
 }
 
 // value returns the one value that counts here, empty where nothing is set.
@@ -211,7 +244,14 @@ func (s *nginxSite) protects() bool {
 
 // locate returns the location that takes a path, as nginx chooses it: the exact one, else the first
 // expression, unless the longest prefix forbids expressions, else the longest prefix.
-func (s *nginxSite) locate(path string) *level { return s.server.locate(path) }
+func (s *nginxSite) locate(path string) *level {
+	found, known := s.located[path]
+	if !known {
+		found = s.server.locate(path)
+		s.located[path] = found
+	}
+	return found
+}
 
 func (l *level) locate(path string) *level {
 	var longest *level
@@ -226,7 +266,10 @@ func (l *level) locate(path string) *level {
 				return below
 			}
 		case "~", "~*":
-			if e, err := expression(pattern, modifier == "~*", false); err == nil && e.MatchString(path) {
+			if below.regexp == nil {
+				below.regexp, _ = expression(pattern, modifier == "~*", false)
+			}
+			if below.regexp != nil && below.regexp.MatchString(path) {
 				expressions = append(expressions, below)
 			}
 		default:
@@ -309,5 +352,5 @@ func (s *nginxSite) through(text, source string, is func(string) bool, seen map[
 // clients says whether a variable is the client's word.
 func clients(name string) bool {
 	return strings.HasPrefix(name, "http_") || strings.HasPrefix(name, "arg_") || strings.HasPrefix(name, "cookie_") ||
-		name == "args" || name == "query_string" || name == "request_uri"
+		slices.Contains([]string{"args", "query_string", "request_uri", "request", "uri", "document_uri", "remote_user", "request_body"}, name)
 }

@@ -16,7 +16,7 @@ var nginxRules = []rule[*nginxSite]{
 	{"nginx-satisfy-any", "`satisfy any` at a level behind a check: an allowed address is let in without a token", nginxSatisfyAny},
 	{"nginx-return-before-check", "`return` with an answer that is no refusal: it is given before the check is asked", nginxReturn},
 	{"nginx-identity-not-set", "a protected location, often a nested one, that does not set each identity header: the client's passes", nginxIdentityNotSet},
-	{"nginx-identity-from-client", "an identity header that is set to something the client sends", nginxIdentityFromClient},
+	{"nginx-identity-from-client", "an identity header that is set to something the client sends, or to anything but the gate's word", nginxIdentityFromClient},
 	{"nginx-identity-on-open", "an open location beside protected ones that does not empty each identity header", nginxIdentityOnOpen},
 	{"nginx-check-error-page", "an error_page that turns the gate's refusal, or its absence, into an allow", nginxErrorPage},
 	{"nginx-accel-redirect", "a check without `proxy_ignore_headers X-Accel-Redirect`: such a header makes an allow of a refusal", nginxAccelRedirect},
@@ -36,6 +36,16 @@ var nginxRules = []rule[*nginxSite]{
 	{"nginx-check-original", "a check that leaves X-Original-URL or X-Original-Method to the client", nginxOriginal},
 	{"nginx-check-client-address", "a check that leaves X-Forwarded-For to the client", nginxClientAddress},
 	{"nginx-check-no-authorization", "a check that does not show the gate the token: nobody gets in", nginxNoAuthorization},
+	{"nginx-check-fixed-token", "a check that shows the gate a token of its own: everybody is let in by it", nginxFixedToken},
+	{"nginx-backend-unchecked", "a server that asks nobody and leads to a backend that is behind the gate elsewhere, with the client's identity headers", nginxBackend},
+	{"nginx-error-page-open", "an error_page for refusals that leads to a location without a check, on to the backend", nginxErrorPageOpen},
+	{"nginx-rewrite-before-check", "a rewrite in a protected location to one with another check, or none", nginxRewrite},
+	{"nginx-open-suffix", "an open location by an expression without a beginning: `/staff/x.css` is open", nginxOpenSuffix},
+	{"nginx-open-prefix-off", "an open location that takes its prefix off on the way to a protected backend: `/open/staff` is `/staff` there", nginxOpenPrefixOff},
+	{"nginx-strict-location", "a location of another check that is one path, or ends in a slash: `/staff;x` is not of it", nginxStrict},
+	{"nginx-merge-slashes", "`merge_slashes off` with locations of different demands: `//staff` is not of `/staff`", nginxSlashes},
+	{"nginx-real-ip", "set_real_ip_from that holds everybody: clients choose their address", nginxRealIP},
+	{"nginx-connection", "a protected location that passes on the client's Connection, by which the next hop drops the gate's headers", nginxConnection},
 	{"nginx-path-refusal", "open and protected locations side by side without a refusal of paths that backends read differently", nginxPathRefusal},
 }
 
@@ -76,7 +86,7 @@ func (s *nginxSite) answersGuarded(l *level) bool {
 	if l == s.server {
 		return s.protects()
 	}
-	return l.Name == "location" && l.check() != ""
+	return l.Name == "location" && (l.check() != "" || l.asks()) // within a check it is the check's answer
 }
 
 // nginxIdentityNotSet: one proxy_set_header at a level drops all that would be inherited, and a header that is
@@ -108,8 +118,13 @@ func (l *level) setting(name, value string) string {
 func nginxIdentityFromClient(s *nginxSite, say say) {
 	for _, l := range append(s.guarded(), s.open()...) {
 		for _, name := range s.names.all() {
-			if value, _ := l.header(name); s.protects() && s.reaches(value, clients) {
-				say(l.handler().Place, fmt.Sprintf("%s is set to what the client sends (%.60s)", name, value), l.setting(name, "$gate_"+variableOf(name))+
+			value, _ := l.header(name)
+			problem := "%s is set to what the client sends (%.60s)"
+			if !s.reaches(value, clients) {
+				problem = "%s is set to something that is not the gate's word (%.60s)"
+			}
+			if s.protects() && value != "" && (s.reaches(value, clients) || !s.reaches(value, fromGate)) {
+				say(l.handler().Place, fmt.Sprintf(problem, name, value), l.setting(name, "$gate_"+variableOf(name))+
 					" with auth_request_set $gate_"+variableOf(name)+" $upstream_http_"+variableOf(name)+";")
 			}
 		}
@@ -188,8 +203,8 @@ func (s *nginxSite) heads(name, bad string, found func(at syntax.Place)) {
 	if !s.protects() {
 		return
 	}
-	for _, other := range s.others {
-		if d := other.server.effective(name); len(d) > 0 && d[0].Arg(0) == bad && (other == s || other.sharesAddress(s)) {
+	for _, other := range s.heading[name] {
+		if d := other.server.effective(name); d[0].Arg(0) == bad && (other == s || other.sharesAddress(s)) {
 			found(d[0].Place)
 			return
 		}
@@ -297,7 +312,9 @@ func nginxCheckUnknown(s *nginxSite, say say) {
 		}
 		told[d] = true
 		problem := fmt.Sprintf("no location asks the gate for %.60s: another one answers in its place, and its 200 lets everybody in", name)
-		if target == nil || target.First("return") != nil && target.handler() == nil {
+		if target != nil && target.handler() == nil && target.answers() {
+			problem = fmt.Sprintf("the location of %.60s answers by itself, and lets everybody in", name)
+		} else if target == nil || target.First("return") != nil && target.handler() == nil {
 			problem = fmt.Sprintf("no location asks the gate for %.60s: everybody is refused", name)
 		}
 		fix := "auth_request with the name of a location that has proxy_pass .../auth/nginx?policy=..."
@@ -348,7 +365,7 @@ func nginxEndpoint(s *nginxSite, say say) {
 // nginxPolicyFromClient: the policy is the operator's, or it is no policy (docs/seam.md, B22).
 func nginxPolicyFromClient(s *nginxSite, say say) {
 	for _, l := range s.checks() {
-		if _, query, _ := strings.Cut(l.handler().Arg(0), "?"); s.reaches(query, clients) {
+		if _, query, _ := strings.Cut(l.handler().Arg(0), "?"); s.depends(query, clients, map[string]bool{}) {
 			say(l.handler().Place, "the client chooses the policy", "proxy_pass .../auth/nginx?policy=NAME; with the name written out")
 		}
 	}
@@ -369,7 +386,7 @@ func nginxOriginal(s *nginxSite, say say) {
 	for _, l := range s.checks() {
 		for _, want := range [][2]string{{"X-Original-URL", "$scheme://$host$request_uri"}, {"X-Original-Method", "$request_method"}} {
 			got, _ := l.header(want[0])
-			if got == "" || s.reaches(got, func(v string) bool { return strings.HasPrefix(v, "http_x_") }) {
+			if got == "" || s.reaches(got, func(v string) bool { return clients(v) && v != "http_host" && v != "request_uri" }) {
 				say(l.handler().Place, fmt.Sprintf("the gate believes the client's own %s", want[0]), fmt.Sprintf("proxy_set_header %s %s;", want[0], want[1]))
 			}
 		}
@@ -405,11 +422,7 @@ func nginxNoAuthorization(s *nginxSite, say say) {
 // nginxPathRefusal: nginx decodes and cleans a path to choose the location, and passes it on as it came
 // (docs/seam.md, nginx: dot segments and the five that follow; B7).
 func nginxPathRefusal(s *nginxSite, say say) {
-	classes := map[string]bool{}
-	for _, l := range append(s.guarded(), s.open()...) {
-		classes[l.check()] = true
-	}
-	if !s.protects() || len(classes) < 2 {
+	if !s.mixed() {
 		return
 	}
 	refused, unclear := s.refusals()

@@ -75,7 +75,7 @@ func TestEveryRuleIsTested(t *testing.T) {
 			t.Errorf("no test expects %s", r.Code)
 		}
 	}
-	for _, code := range regexp.MustCompile(`"((?:nginx|traefik|envoy|caddy|haproxy|gate)-[a-z-]+)"`).FindAllStringSubmatch(tests.String(), -1) {
+	for _, code := range regexp.MustCompile(`"((?:nginx|traefik|envoy|caddy|haproxy|gate|kubernetes)-[a-z-]+)"`).FindAllStringSubmatch(tests.String(), -1) {
 		if !seen[code[1]] {
 			t.Errorf("a test expects %s, which no rule finds", code[1])
 		}

@@ -48,9 +48,11 @@ var readingRules = []Rule{
 	{"cannot-parse", "a file that is not what it seems to be: nothing of it is judged"},
 	{"unknown-kind", "a file whose kind is not seen: nothing of it is judged"},
 	{"include-missing", "an include, import or script that is not there, or comes by without an end: what it says is not judged"},
+	{"envoy-check-not-read", "an ext_authz within another filter, or from elsewhere, which is not judged"},
 	{"nginx-no-server", "a part of a configuration of nginx that no file includes"},
-	{"kubernetes-not-read", "a manifest of Kubernetes, which is not judged"},
+	{"kubernetes-not-read", "a file of manifests with no object of a kind that is judged"},
 	{"compose-not-read", "a compose file that configures Traefik by labels or arguments, which are not judged"},
+	{"nothing-read", "a call whose files and folders hold nothing that is judged"},
 	{"asks-nobody", "files of proxies none of which asks the gate"},
 }
 
@@ -63,7 +65,12 @@ func Files(paths []string, o Options) Report {
 	}
 	r.configuration()
 	r.judge()
-	return r.report()
+	report := r.report()
+	if len(report.Read) == 0 && len(report.Findings) == 0 && len(paths) > 0 { // a folder that was moved must not look sound
+		report.Findings = []Finding{{Code: "nothing-read", Where: syntax.Place{File: paths[0], Line: 1}.String(),
+			Problem: "there is nothing here that is judged", Fix: "the files or the folder of the proxy"}}
+	}
+	return report
 }
 
 // source is one file.
@@ -83,19 +90,26 @@ type reader struct {
 	sources  []*source
 	parsed   map[string]*source // by name
 	findings []Finding
+	told     map[Finding]bool // the same, to find each once
 	skipped  []string
 	asks     []ask
 	rules    int
 
 	toldTooMuch bool
 	gates       []*gateSite
+	kubernetes  *manifests
 }
 
 func (r *reader) find(code string, at syntax.Place, problem, fix string) {
 	f := Finding{Code: code, Where: at.String(), Problem: problem, Fix: fix}
-	if !slices.Contains(r.findings, f) {
-		r.findings = append(r.findings, f)
+	if r.told[f] {
+		return
 	}
+	if r.told == nil {
+		r.told = map[Finding]bool{}
+	}
+	r.told[f] = true
+	r.findings = append(r.findings, f)
 }
 
 // add reads a file, or all files of a folder.
@@ -214,9 +228,9 @@ func (r *reader) take(name string, text []byte, folder bool) {
 	r.parsed[name] = s
 	switch {
 	case err != nil:
-		r.broken(err, name)
+		r.broken(err, name, folder)
 	case s.kind == kindUnknown:
-		r.find("unknown-kind", syntax.Place{File: name, Line: 1}, "it is not seen what this file is, and nothing of it is judged", "the file of a proxy, or --proxy NAME")
+		r.find("unknown-kind", syntax.Place{File: name, Line: 1}, "it is not seen what this file is, and nothing of it is judged", "the file of a proxy, or --proxy NAME"+inFolder(folder))
 	default:
 		r.keep(s)
 	}
@@ -227,7 +241,7 @@ func (r *reader) keep(s *source) {
 	r.parsed[s.name] = s
 	if s.top == nil && s.nodes == nil {
 		if err := s.read(); err != nil {
-			r.broken(err, s.name)
+			r.broken(err, s.name, s.folder)
 			return
 		}
 	}
@@ -260,12 +274,27 @@ func (s *source) read() (err error) {
 	return err
 }
 
-func (r *reader) broken(err error, name string) {
+// inFolder is what else can be done about a file that came with its folder.
+func inFolder(folder bool) string {
+	return map[bool]string{true: "; or name the files instead of the folder"}[folder]
+}
+
+func (r *reader) broken(err error, name string, folder bool) {
 	at, text := syntax.Place{File: name, Line: 1}, err.Error()
 	if e := (*syntax.Error)(nil); errors.As(err, &e) {
 		at, text = e.Place, e.Text
 	}
-	r.find("cannot-parse", at, fmt.Sprintf("%.200s; nothing of the file is judged", text), "a file that the proxy itself takes")
+	r.find("cannot-parse", at, fmt.Sprintf("%.200s; nothing of the file is judged", text), "a file that the proxy itself takes"+inFolder(folder))
+}
+
+// sameFile says whether two names are those of one file.
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 func (r *reader) of(k kind) (all []*source) {
@@ -294,10 +323,11 @@ func (r *reader) configuration() {
 			r.find("cannot-read", s.nodes[0].At(), "the gate's own configuration is read from a file only", "devicegate doctor --config FILE")
 			continue
 		}
-		if s.name != r.options.Config.File {
+		if !sameFile(s.name, r.options.Config.File) {
 			r.gates = append(r.gates, loadGate(config.Source{File: s.name, FileRequired: true}, s.nodes[0]))
 		}
 	}
+	r.readManifests()
 }
 
 // judge has every rule look at what it is about.
@@ -311,12 +341,17 @@ func (r *reader) judge() {
 	r.judgeEnvoy(n)
 	r.judgeCaddy(n)
 	r.judgeHAProxy(n)
+	r.judgeKubernetes(n)
 	r.judgeOthers()
-	var proxy *source // any of a proxy
+	var proxy *syntax.Place // anything of a proxy
 	for _, s := range r.sources {
 		if proxy == nil && (s.kind == kindLua || slices.Contains(Proxies, string(s.kind))) {
-			proxy = s
+			proxy = &syntax.Place{File: s.name, Line: 1}
 		}
+	}
+	if o := r.kubernetes.leader(); proxy == nil && o != nil {
+		at := o.place()
+		proxy = &at
 	}
 	known := map[string]bool{config.DefaultPolicy: true}
 	for _, g := range r.gates {
@@ -331,7 +366,7 @@ func (r *reader) judge() {
 		apply(r, gateRules, g)
 	}
 	if proxy != nil && len(r.asks) == 0 && !r.blind() {
-		r.find("asks-nobody", syntax.Place{File: proxy.name, Line: 1}, "none of the files asks the gate: nothing that is reached through them is protected by it", "a check, as in the examples, or the files that have it")
+		r.find("asks-nobody", *proxy, "none of the files asks the gate: nothing that is reached through them is protected by it", "a check, as in the examples, or the files that have it")
 	}
 }
 
@@ -352,10 +387,17 @@ func (r *reader) judgeTraefik(n Names) {
 	for _, s := range r.of(kindTraefik) {
 		files = append(files, s.nodes...)
 	}
+	manifests := r.kubernetes.traefikTree()
+	if manifests != nil {
+		files = append(files, manifests)
+	}
 	if len(files) == 0 {
 		return
 	}
 	site := newTraefik(files, n)
+	if site.manifests = manifests != nil; site.manifests {
+		site.providers = slices.DeleteFunc(site.providers, func(p syntax.Entry) bool { return strings.HasPrefix(syntax.Fold(p.Key), "kubernetes") })
+	}
 	for _, w := range site.forwards() {
 		address := w.forward().Get("address")
 		r.asks = append(r.asks, ask{address.At(), policyOf(address.String())})
@@ -380,7 +422,10 @@ func (r *reader) judgeEnvoy(n Names) {
 	for _, s := range r.of(kindEnvoy) {
 		files = append(files, s.nodes...)
 	}
-	for _, site := range envoySites(files, n) {
+	notRead := func(at syntax.Place) {
+		r.find("envoy-check-not-read", at, "the check is within another filter, or comes from elsewhere, and is not judged", "envoy.filters.http.ext_authz among http_filters, with its typed_config")
+	}
+	for _, site := range envoySites(files, n, notRead) {
 		for _, route := range site.routes {
 			if !route.disabled {
 				r.asks = append(r.asks, ask{at(route.policy, route.Node), site.policyName(route)})
@@ -394,9 +439,6 @@ func (r *reader) judgeEnvoy(n Names) {
 }
 
 func (r *reader) judgeOthers() {
-	for _, s := range r.of(kindKubernetes) {
-		r.find("kubernetes-not-read", syntax.Place{File: s.name, Line: 1}, "manifests of Kubernetes are not judged", "the configuration that the proxy makes of it, such as a dump of Envoy")
-	}
 	for _, s := range r.of(kindCompose) {
 		if text := strings.ToLower(string(s.text)); strings.Contains(text, "traefik.http.") || strings.Contains(text, "--entrypoints.") {
 			r.find("compose-not-read", syntax.Place{File: s.name, Line: 1}, "it configures Traefik by labels or arguments, which are not judged", "the same in files: a static and a dynamic configuration")
@@ -409,7 +451,7 @@ func (r *reader) judgeOthers() {
 func (r *reader) report() Report {
 	out := Report{Findings: r.findings, Skipped: r.skipped, Asks: len(r.asks), Rules: r.rules}
 	for _, s := range r.sources {
-		if s.kind != kindCompose && s.kind != kindKubernetes && !s.unused {
+		if s.kind != kindCompose && !s.unused {
 			out.Read = append(out.Read, s.name)
 		}
 	}

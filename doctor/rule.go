@@ -32,6 +32,7 @@ func Rules() []Rule {
 	all = append(all, names(caddyRules)...)
 	all = append(all, names(haproxyRules)...)
 	all = append(all, names(gateRules)...)
+	all = append(all, names(kubernetesRules)...)
 	slices.SortFunc(all, func(a, b Rule) int { return cmp.Compare(a.Code, b.Code) })
 	return all
 }

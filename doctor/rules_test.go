@@ -213,8 +213,8 @@ var traefikChanges = []change{
 	{"a plain list and aliases", `aliasHeadersStrategy = "reject"`, `aliasHeadersStrategy = "keep"`, []string{"traefik-aliases", "traefik-identity-kept", "traefik-identity-kept", "traefik-identity-kept"}, nil},
 	{"everybody's addresses", `["10.0.0.0/8"]`, `["::/0"]`, []string{"traefik-forwarded-insecure"}, nil},
 	{"everybody's PROXY line", `address = ":8080"`, "address = \":8080\"\nproxyProtocol.insecure = true", []string{"traefik-proxy-protocol"}, nil},
-	{"no check at the entry point", `middlewares = ["gate@file"]`, "", []string{"traefik-check-unused"}, nil},
-	{"no static configuration", "[entryPoints.web", "[ignored.web", []string{"traefik-check-unused", "traefik-entry-points-not-read", "traefik-identity-kept", "traefik-identity-kept", "traefik-identity-kept"}, nil},
+	{"no check at the entry point", `middlewares = ["gate@file"]`, "", []string{"traefik-check-unused", "traefik-middleware-not-read"}, nil},
+	{"no static configuration", "[entryPoints.web", "[ignored.web", []string{"traefik-check-unused", "traefik-entry-points-not-read", "traefik-identity-kept", "traefik-identity-kept", "traefik-identity-kept", "traefik-middleware-not-read"}, nil},
 	{"the same table twice", "[http.routers.all]", "[entryPoints.web]\n[http.routers.all]", []string{"cannot-parse"}, nil},
 }
 

@@ -16,6 +16,17 @@ type traefikSite struct {
 	entries []traefikEntry // entry points; none where no static configuration was read
 	routers []*traefikRouter
 	wares   map[string]*traefikWare
+
+	services  map[string][]string // addresses of servers, by the service's name
+	tcp       []tcpRouter
+	providers []syntax.Entry // other than files
+	manifests bool           // a part of it is in manifests of Kubernetes
+}
+
+// tcpRouter is a router of TCP with the addresses that it leads to.
+type tcpRouter struct {
+	syntax.Entry
+	addresses []string
 }
 
 type traefikEntry struct {
@@ -44,8 +55,9 @@ func (w *traefikWare) forward() *syntax.Node { return w.Value.Get("forwardAuth")
 
 // newTraefik puts the files together.
 func newTraefik(files []*syntax.Node, n Names) *traefikSite {
-	s := &traefikSite{names: n, wares: map[string]*traefikWare{}}
+	s := &traefikSite{names: n, wares: map[string]*traefikWare{}, services: map[string][]string{}}
 	for _, f := range files {
+		s.serves(f)
 		for _, e := range f.Get("entryPoints").Each() {
 			s.entries = append(s.entries, traefikEntry{e, e.Value.Get("http", "middlewares").Strings()})
 		}
@@ -61,6 +73,28 @@ func newTraefik(files []*syntax.Node, n Names) *traefikSite {
 	return s
 }
 
+// serves notes the services of a file, its routers of TCP and its other providers.
+func (s *traefikSite) serves(f *syntax.Node) {
+	for _, e := range f.Get("http", "services").Each() {
+		for _, server := range e.Value.Get("loadBalancer", "servers").List() {
+			s.services[e.Key] = append(s.services[e.Key], server.Get("url").String())
+		}
+	}
+	for _, e := range f.Get("tcp", "routers").Each() {
+		r := tcpRouter{Entry: e}
+		name, _, _ := strings.Cut(e.Value.Get("service").String(), "@")
+		for _, server := range f.Get("tcp", "services", name, "loadBalancer", "servers").List() {
+			r.addresses = append(r.addresses, server.Get("address").String())
+		}
+		s.tcp = append(s.tcp, r)
+	}
+	for _, e := range f.Get("providers").Each() {
+		if e.Value != nil && e.Value.Kind == syntax.Map && !slices.Contains([]string{"file", "plugin"}, syntax.Fold(e.Key)) {
+			s.providers = append(s.providers, e)
+		}
+	}
+}
+
 func (s *traefikSite) router(e syntax.Entry) *traefikRouter {
 	r := &traefikRouter{Entry: e, at: e.Value.Get("entryPoints").Strings(), wares: e.Value.Get("middlewares").List(),
 		service: e.Value.Get("service").String(), rule: e.Value.Get("rule").String()}
@@ -68,11 +102,11 @@ func (s *traefikSite) router(e syntax.Entry) *traefikRouter {
 	if r.priority == 0 {
 		r.priority = len(r.rule) // Traefik's own default
 	}
+	for _, name := range s.shared(r) { // those of the entry point come first
+		s.follow(r, &syntax.Node{Place: e.Place, Kind: syntax.Scalar, Text: name}, 0)
+	}
 	for _, ware := range r.wares {
 		s.follow(r, ware, 0)
-	}
-	for _, name := range s.shared(r) {
-		s.follow(r, &syntax.Node{Place: e.Place, Kind: syntax.Scalar, Text: name}, 0)
 	}
 	return r
 }
@@ -88,9 +122,15 @@ func (s *traefikSite) shared(r *traefikRouter) (all []string) {
 	return all
 }
 
+// internalEntry is the entry point of Traefik's own pages. No router is there that does not name it.
+const internalEntry = "traefik"
+
+// ofRouter returns the entry points of a router: those that it names, else those that are the default, else all.
 func (s *traefikSite) ofRouter(r *traefikRouter) (all []traefikEntry) {
+	byDefault := slices.ContainsFunc(s.entries, func(e traefikEntry) bool { return e.Value.Get("asDefault").True() })
 	for _, e := range s.entries {
-		if len(r.at) == 0 || slices.Contains(r.at, e.Key) {
+		common := e.Key != internalEntry && (!byDefault || e.Value.Get("asDefault").True())
+		if len(r.at) == 0 && common || slices.Contains(r.at, e.Key) {
 			all = append(all, e)
 		}
 	}
@@ -102,10 +142,11 @@ func (s *traefikSite) follow(r *traefikRouter, ware *syntax.Node, depth int) {
 	name, provider, _ := strings.Cut(ware.String(), "@")
 	found := s.wares[name]
 	switch {
-	case provider != "" && provider != "file" || depth > 16:
+	case provider == "kubernetescrd" && found == nil, provider != "" && provider != "file" && provider != "kubernetescrd", depth > 16:
 		r.unknown = true
 	case found == nil:
 		r.missing = append(r.missing, ware)
+	case slices.Contains(r.chain, found): // chains of chains name it again and again
 	default:
 		found.used = true
 		r.chain = append(r.chain, found)
@@ -128,11 +169,16 @@ func (r *traefikRouter) gate() *traefikWare {
 // answers says whether Traefik itself answers, so that nothing comes to a backend.
 func (r *traefikRouter) answers() bool { return strings.HasSuffix(r.service, "@internal") }
 
-// class is what stands before a router: the address that is asked, or nothing. Of a router whose middlewares
+// class is what stands before a router: the addresses that are asked, or nothing. Of a router whose middlewares
 // are not all known nothing is said.
 func (r *traefikRouter) class() (class string, known bool) {
-	if g := r.gate(); g != nil {
-		return g.forward().Get("address").String(), true
+	for _, w := range r.chain {
+		if asked := w.forward().Get("address").String(); asked != "" && !strings.Contains(class+" ", " "+asked+" ") {
+			class += " " + asked
+		}
+	}
+	if class != "" {
+		return class, true
 	}
 	return "", !r.unknown && len(r.missing) == 0
 }
@@ -201,10 +247,10 @@ func canonical(name string) string {
 	return strings.Join(parts, "-")
 }
 
-// everybody says whether a list of networks holds all addresses.
+// everybody says whether a list of networks holds all addresses, or so many that a few such lines would.
 func everybody(networks []string) bool {
 	return slices.ContainsFunc(networks, func(text string) bool {
 		p, err := netip.ParsePrefix(text)
-		return err == nil && p.Bits() == 0
+		return err == nil && p.Bits() < 4
 	})
 }

@@ -18,6 +18,14 @@ var traefikRules = []rule[*traefikSite]{
 	{"traefik-check-no-authorization", "authRequestHeaders without Authorization: nobody gets in", traefikNoAuthorization},
 	{"traefik-encoded-characters", "an entry point that lets encoded slashes, dots' escapes and their like through", traefikEncoded},
 	{"traefik-entry-points-not-read", "dynamic files without the static configuration: what the entry points let through is not judged", traefikUnread},
+	{"traefik-middleware-not-read", "a router with a middleware of another provider and no check that is read", traefikNotRead},
+	{"traefik-providers-not-read", "a provider whose routers are in no file, where the entry points do not check", traefikProviders},
+	{"traefik-open-by-client", "a router without a check that is chosen by a header, the query or OPTIONS, on all paths", traefikOpenByClient},
+	{"traefik-open-prefix-off", "an open router that takes its prefix off on the way to a protected backend: `/open/staff` is `/staff` there", traefikPrefixOff},
+	{"traefik-shadowed", "a router without a check that comes before a protected one and takes all its requests", traefikShadowed},
+	{"traefik-strict-path", "a router of another check that is for one path, or ends in a slash: `/staff;x` is not of it", traefikStrict},
+	{"traefik-tcp-unchecked", "a router of TCP to a backend that is behind the gate", traefikTCP},
+	{"traefik-check-headers", "a middleware before the check that tells the gate of another request", traefikCheckHeaders},
 	{"traefik-dot-segment", "routers of different demands side by side without a refusal of `/..;`", traefikDotSegment},
 }
 
@@ -38,12 +46,12 @@ func traefikAliases(s *traefikSite, say say) {
 func (s *traefikSite) uses(e traefikEntry) bool {
 	for _, r := range s.routers {
 		for _, at := range s.ofRouter(r) {
-			if at.Key == e.Key {
+			if at.Key == e.Key && !r.answers() {
 				return true
 			}
 		}
 	}
-	return len(s.routers) == 0
+	return len(s.routers) == 0 && e.Key != internalEntry
 }
 
 // traefikIdentityKept: Traefik removes from the request what authResponseHeaders or its expression names, and
@@ -226,7 +234,7 @@ func (s *traefikSite) refusedBefore(r *traefikRouter) (all refusal) {
 // traefikUnread: what is not read is not proved. Aliases, encoded paths and forged X-Forwarded-* are stopped at the
 // entry point or nowhere.
 func traefikUnread(s *traefikSite, say say) {
-	if asked := s.forwards(); len(asked) > 0 && len(s.entries) == 0 {
+	if asked := s.forwards(); len(asked) > 0 && len(s.entries) == 0 && !s.manifests {
 		say(asked[0].Place, "the entry points are in none of the files, and what they let through is not judged", "the static configuration (traefik.yaml) as one of the files")
 	}
 }

@@ -21,8 +21,9 @@ func (c *cli) doctor() *cobra.Command {
 		Long: `Read the configuration of the proxy, and of the gate, for the settings that are known to open a hole, and say for
 each where it stands, what gets through, and the line to write. FILE is a configuration of nginx (with its
 includes, or the output of nginx -T), Traefik (static and dynamic, YAML or TOML), Envoy (YAML, JSON or a config_dump),
-Caddy or HAProxy (with its Lua), a devicegate.yaml, a folder with such files, or - for standard input. All
-files are judged together. What cannot be read or judged is a finding too.
+Caddy or HAProxy (with its Lua), manifests of Kubernetes for these, for Envoy Gateway and for Istio, a devicegate.yaml, a
+folder with such files, or - for standard input. All files are judged together. What cannot be read or judged is a finding
+too.
 
 The names of the identity headers and the policies are those of --config, else of a devicegate.yaml among the files,
 else the defaults.

@@ -56,7 +56,9 @@ func haproxyWords(line string) (words []string, ok bool) {
 		case quote != 0 && c == quote:
 			quote = 0
 		case c == '\\' && quote != '\'' && i+1 < len(line):
-			i++
+			if escaped := strings.IndexByte(" #\\'\"$", line[i+1]) >= 0; escaped {
+				i++ // before all others the backslash stays: \. is that of an expression
+			}
 			b.WriteByte(line[i])
 			within = true
 		case quote != 0:

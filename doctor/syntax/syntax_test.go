@@ -90,6 +90,7 @@ func TestWords(t *testing.T) {
 		{syntax.Caddyfile, "a {\n b \"{\"\n}", "1:a{2:b|{ }"},
 		{syntax.Caddyfile, "a {\n} b", "f:2: something behind a }, which ends its line"},
 		{syntax.HAProxy, "global\n a 'b\\ #c' \"d\\\"\" e\\ f # g\n.if x\nfrontend h i\n", "1:global{2:a|b\\ #c|d\"|e f } 4:frontend|h|i{}"},
+		{syntax.HAProxy, "global\n a ^/\\.x\\ y \"\\.\"\n", "1:global{2:a|^/\\.x y|\\. }"},
 		{syntax.HAProxy, "a b", "f:1: a line before the first section, such as global or frontend"},
 		{syntax.HAProxy, "global\n 'a", "f:2: the quote that begins here does not end"},
 	} {

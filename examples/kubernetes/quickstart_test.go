@@ -26,7 +26,7 @@ func TestQuickstart(t *testing.T) {
 	}
 	commands := typed(t)
 	program := start(t)
-	applied, inPod := 0, 0
+	applied, inPod, judged := 0, 0, 0
 	for _, command := range commands {
 		words := strings.Fields(command)
 		switch {
@@ -38,12 +38,27 @@ func TestQuickstart(t *testing.T) {
 			inPod++
 			_, arguments, _ := strings.Cut(command, " -- devicegate ")
 			program.run(t, strings.Fields(arguments))
+		case strings.HasPrefix(command, "devicegate doctor "):
+			judged++
+			program.judge(t, words[1:])
 		case strings.Contains(command, "statefulset/"):
 			find(t, "gate.yaml", "StatefulSet", command[strings.Index(command, "statefulset/")+len("statefulset/"):])
 		}
 	}
-	if applied < 6 || inPod < 4 {
-		t.Errorf("of the page's commands %d were applied and %d run in the pod", applied, inPod)
+	if applied < 6 || inPod < 4 || judged < 1 {
+		t.Errorf("of the page's commands %d were applied, %d run in the pod and %d judge manifests", applied, inPod, judged)
+	}
+}
+
+// judge has doctor read manifests as the page names them, where the reader is: in the project's folder, without the
+// gate's configuration. It finds nothing, and says what it was not shown.
+func (g *gate) judge(t *testing.T, arguments []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), g.program, arguments...)
+	cmd.Dir = "../.."
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Traefik's arguments are in no file") || !strings.Contains(string(out), "2 places ask the gate") {
+		t.Errorf("devicegate %s: %v\n%s", strings.Join(arguments, " "), err, out)
 	}
 }
 
