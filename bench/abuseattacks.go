@@ -12,77 +12,77 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// victim is what attackers know of a gate: its addresses, and one device whose token they have seen.
+type victim struct {
+	HTTP   string `json:"http"`
+	GRPC   string `json:"grpc"`
+	API    string `json:"api"`
+	Device device `json:"device"`
+}
 
 // abuse is one attack: attackers who go on until their context ends.
 type abuse struct {
 	name      string
 	attackers int
-	attack    func(ctx context.Context, i int, begun func()) error // begun is to be called once it is at its height
+	acts      string // what attackers are counted by
+	attack    func(ctx context.Context, a *attacker) error
 }
 
-// begin lets all attackers begin and returns once each has; end waits until all have stopped.
-func begin(ctx context.Context, a abuse) (end func(), err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	var group, ready sync.WaitGroup
-	var fault atomic.Pointer[error]
-	ready.Add(a.attackers)
-	for i := range a.attackers {
-		group.Go(func() {
-			begun := sync.OnceFunc(ready.Done)
-			defer begun()
-			if err := a.attack(ctx, i, begun); err != nil && ctx.Err() == nil {
-				fault.CompareAndSwap(nil, &err)
-			}
+// abuses are the attacks, so many and so fast as the sizes have it.
+func (v victim) abuses(s abuseSizes) []abuse {
+	parts := strings.Split(v.Device.Token, ".")
+	const lanes = 8
+	each := time.Second * lanes / time.Duration(s.Flood)
+	var n atomic.Int64
+	flood := func(name, acts string, attack func(context.Context, *attacker, time.Duration) error) abuse {
+		return abuse{fmt.Sprintf("%s, %d/s", name, s.Flood), lanes, acts, func(ctx context.Context, a *attacker) error { return attack(ctx, a, each) }}
+	}
+	tokens := func(name string, next func(i int64) string) abuse {
+		return flood(name, "checks", func(ctx context.Context, a *attacker, each time.Duration) error {
+			return v.tokenFlood(ctx, a, each, func() string { return next(n.Add(1)) })
 		})
 	}
-	ready.Wait()
-	end = func() { cancel(); group.Wait() }
-	if err := fault.Load(); err != nil {
-		end()
-		return nil, *err
-	}
-	return end, nil
-}
-
-// abuses are the attacks, so many and so fast as the plan has it: as fast as they can they would measure the client,
-// which shares the gate's cores.
-func (r *rig) abuses(p abusePlan) []abuse {
-	token := r.all()[0].Token
-	parts := strings.Split(token, ".")
-	const lanes = 8
-	each := time.Second * lanes / time.Duration(p.flood)
-	var n atomic.Int64
-	tokens := func(name string, next func(i int64) string) abuse {
-		return abuse{fmt.Sprintf("%s, %d/s", name, p.flood), lanes, func(ctx context.Context, _ int, begun func()) error {
-			return r.tokenFlood(ctx, each, begun, func() string { return next(n.Add(1)) })
-		}}
-	}
 	guesses := func(name string, who func(i int64) string) abuse {
-		return abuse{name + ", 32 at once", 32, func(ctx context.Context, _ int, begun func()) error {
-			return r.guessOn(ctx, begun, func() string { return who(n.Add(1)) })
+		return abuse{name + ", 32 at once", 32, "guesses", func(ctx context.Context, a *attacker) error {
+			return v.guessOn(ctx, a, func() string { return who(n.Add(1)) })
 		}}
 	}
+	long := "X-Long: " + strings.Repeat("a", 200<<10)
 	return []abuse{
-		{fmt.Sprintf("slow headers, %d connections", p.slow), p.slow, r.slowHead("X-Slow: ")},
+		{"none: a loop on each core that only counts", runtime.NumCPU(), "million turns", count},
+		{fmt.Sprintf("slow headers, %d connections", s.Slow), s.Slow, "connections", v.slowHead("X-Slow: ", redial)},
 		tokens("distinct invalid tokens", func(i int64) string { return parts[0] + "." + parts[1] + "." + someSignature(i) }),
-		tokens("spellings of one token", func(i int64) string { return token + strings.Repeat("=", 1+int(i%100)) }),
+		tokens("spellings of one token", func(i int64) string { return v.Device.Token + strings.Repeat("=", 1+int(i%100)) }),
 		tokens("unknown kids", func(i int64) string {
 			return encode(fmt.Sprintf(`{"alg":"EdDSA","kid":"k%d","typ":"at+jwt"}`, i)) + "." + parts[1] + "." + parts[2]
 		}),
-		{fmt.Sprintf("gRPC rapid reset, %d/s", p.flood), lanes, func(ctx context.Context, _ int, begun func()) error { return r.rapidReset(ctx, each, begun) }},
-		{fmt.Sprintf("gRPC noise for messages, %d/s", p.flood), lanes, func(ctx context.Context, _ int, begun func()) error { return r.noise(ctx, each, begun) }},
-		{"bodies without an end, 16 at once", 16, r.endless},
+		flood("gRPC rapid reset", "calls", v.rapidReset),
+		flood("gRPC noise for messages", "calls", v.noise),
+		{"bodies without an end, 16 at once", 16, "times 50 KB", v.endless},
 		guesses("made-up names", func(i int64) string { return fmt.Sprintf("made-up-%d", i) }),
 		guesses("wrong passwords of one name", func(int64) string { return "user-0" }),
 		// Last, because it takes a while until memory that was let go of is the system's again.
-		{fmt.Sprintf("slow headers of 200 KB, %d connections", p.slow), p.slow, r.slowHead("X-Long: " + strings.Repeat("a", 200<<10))},
-		{fmt.Sprintf("%d idle connections", p.idle), p.idle, r.rest},
+		{fmt.Sprintf("slow headers of 200 KB, %d connections", s.Slow), s.Slow, "connections", v.slowHead(long, redial)},
+		{fmt.Sprintf("the same, anew at once, %d connections", s.Slow), s.Slow, "connections", v.slowHead(long, atOnce)},
+		{fmt.Sprintf("%d idle connections", s.Idle), s.Idle, "connections", v.rest},
 	}
+}
+
+// count attacks nobody: what it does to honest checks is the machine's doing.
+func count(ctx context.Context, a *attacker) error {
+	for turns := 0; ctx.Err() == nil; {
+		for range 1_000_000 {
+			turns++
+		}
+		a.did()
+	}
+	return nil
 }
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
@@ -121,45 +121,54 @@ func dialUntil(ctx context.Context, address string) (net.Conn, func(), error) {
 	return c, func() { stop(); _ = c.Close() }, nil
 }
 
-// redial is how often a slow attacker begins anew at most: the gate hangs up on him after as long at the latest.
-const redial = 5 * time.Second
+// How soon a slow attacker begins anew at the earliest after he began: the gate hangs up on him after as long as redial at
+// the latest, and on one who finds no room for his head long before.
+const (
+	redial = 5 * time.Second
+	atOnce = time.Nanosecond
+)
 
 // slowHead begins a request, goes on byte by byte until it is hung up on, and begins anew.
-func (r *rig) slowHead(head string) func(context.Context, int, func()) error {
-	return func(ctx context.Context, _ int, begun func()) error {
-		return paced(ctx, redial, func() error {
-			c, hangUp, err := dialUntil(ctx, r.gateHTTP().address)
+func (v victim) slowHead(head string, again time.Duration) func(context.Context, *attacker) error {
+	return func(ctx context.Context, a *attacker) error {
+		return paced(ctx, again, func() error {
+			c, hangUp, err := dialUntil(ctx, v.HTTP)
 			if err != nil {
 				return err
 			}
 			defer hangUp()
 			_, _ = io.WriteString(c, "GET /auth/traefik HTTP/1.1\r\nHost: a\r\n"+head)
-			begun()
+			a.did()
 			_ = paced(ctx, time.Second, func() error { _, err := c.Write([]byte("a")); return err })
 			return nil
 		})
 	}
 }
 
-// rest asks one check and keeps the connection.
-func (r *rig) rest(ctx context.Context, _ int, begun func()) error {
-	c, hangUp, err := dialUntil(ctx, r.gateHTTP().address)
-	if err != nil {
-		return err
+// rest asks one check and keeps the connection. Who was so slow that he was hung up on begins anew.
+func (v victim) rest(ctx context.Context, a *attacker) error {
+	for ctx.Err() == nil {
+		c, hangUp, err := dialUntil(ctx, v.HTTP)
+		if err != nil {
+			return err
+		}
+		asker := &httpCaller{conn: c, reader: bufio.NewReaderSize(c, 512), requests: checkRequests([]device{v.Device})}
+		allowed, err := asker.check(ctx, v.Device)
+		if err == nil && allowed {
+			a.did()
+			<-ctx.Done()
+		}
+		hangUp()
+		if err == nil && !allowed {
+			return errors.New("a check of an idle connection is refused")
+		}
 	}
-	defer hangUp()
-	asker := &httpCaller{conn: c, reader: bufio.NewReaderSize(c, 512), requests: r.requests}
-	if allowed, err := asker.check(ctx, r.all()[0]); err != nil || !allowed {
-		return fmt.Errorf("a check of an idle connection: allowed %v, %w", allowed, err)
-	}
-	begun()
-	<-ctx.Done()
 	return nil
 }
 
 // tokenFlood asks checks with tokens of which none may pass.
-func (r *rig) tokenFlood(ctx context.Context, every time.Duration, begun func(), next func() string) error {
-	c, hangUp, err := dialUntil(ctx, r.gateHTTP().address)
+func (v victim) tokenFlood(ctx context.Context, a *attacker, every time.Duration, next func() string) error {
+	c, hangUp, err := dialUntil(ctx, v.HTTP)
 	if err != nil {
 		return err
 	}
@@ -176,7 +185,7 @@ func (r *rig) tokenFlood(ctx context.Context, every time.Duration, begun func(),
 		}
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, resp.Body)
-		begun()
+		a.did()
 		if resp.StatusCode != http.StatusUnauthorized {
 			return fmt.Errorf("a bad token is answered %s", resp.Status)
 		}
@@ -185,9 +194,9 @@ func (r *rig) tokenFlood(ctx context.Context, every time.Duration, begun func(),
 }
 
 // rapidReset opens calls and takes them back (CVE-2023-44487), and begins anew when it is hung up on.
-func (r *rig) rapidReset(ctx context.Context, every time.Duration, begun func()) error {
+func (v victim) rapidReset(ctx context.Context, a *attacker, every time.Duration) error {
 	for ctx.Err() == nil {
-		c, hangUp, err := dialUntil(ctx, r.gateGRPC().address)
+		c, hangUp, err := dialUntil(ctx, v.GRPC)
 		if err != nil {
 			return err
 		}
@@ -197,7 +206,7 @@ func (r *rig) rapidReset(ctx context.Context, every time.Duration, begun func())
 		_ = paced(ctx, every, func() error {
 			_, err := c.Write(append(frame(1, 4, stream, callHead), frame(3, 0, stream, []byte{0, 0, 0, 8})...))
 			stream += 2
-			begun()
+			a.did()
 			return err
 		})
 		hangUp()
@@ -222,15 +231,15 @@ func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 }
 
 // noise calls with bytes that are no message.
-func (r *rig) noise(ctx context.Context, every time.Duration, begun func()) error {
-	callers, hangUp, err := dialGRPC(r.gateGRPC().address, 1, 1, map[string][]byte{"bad": bytes.Repeat([]byte{0xff}, 1000)})
+func (v victim) noise(ctx context.Context, a *attacker, every time.Duration) error {
+	callers, hangUp, err := dialGRPC(v.GRPC, 1, 1, map[string][]byte{"bad": bytes.Repeat([]byte{0xff}, 1000)})
 	if err != nil {
 		return err
 	}
 	defer hangUp()
 	return paced(ctx, every, func() error {
 		allowed, err := callers[0].check(ctx, device{UID: "bad"})
-		begun()
+		a.did()
 		if allowed {
 			return errors.New("noise is allowed")
 		}
@@ -239,38 +248,42 @@ func (r *rig) noise(ctx context.Context, every time.Duration, begun func()) erro
 }
 
 // endless sends bodies that do not end, until it is hung up on.
-func (r *rig) endless(ctx context.Context, _ int, begun func()) error {
+func (v victim) endless(ctx context.Context, a *attacker) error {
 	for ctx.Err() == nil {
-		c, hangUp, err := dialUntil(ctx, r.gate.addresses["api"])
+		c, hangUp, err := dialUntil(ctx, v.API)
 		if err != nil {
 			return err
 		}
 		_, _ = io.WriteString(c, "POST /api/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 104857600\r\n\r\n")
-		begun()
-		_ = paced(ctx, 10*time.Millisecond, func() error { _, err := c.Write(bytes.Repeat([]byte(`{"a":`), 10_000)); return err })
+		_ = paced(ctx, 10*time.Millisecond, func() error {
+			a.did()
+			_, err := c.Write(bytes.Repeat([]byte(`{"a":`), 10_000))
+			return err
+		})
 		hangUp()
 	}
 	return nil
 }
 
 // guessOn tries wrong passwords, one after the other.
-func (r *rig) guessOn(ctx context.Context, begun func(), who func() string) error {
+func (v victim) guessOn(ctx context.Context, a *attacker, who func() string) error {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil {
 		body, _ := json.Marshal(map[string]string{"username": who(), "password": "no " + password})
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.gate.addresses["api"]+"/api/token", bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+v.API+"/api/token", bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Content-Type", "application/json")
-		begun()
+		a.begun()
 		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
+		a.did()
 		if resp.StatusCode == http.StatusOK {
 			return errors.New("a wrong password signs in")
 		}

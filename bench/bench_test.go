@@ -10,10 +10,13 @@ import (
 	"testing"
 )
 
-// The test binary is the server that does nothing as well, as the program is.
+// The test binary is the server that does nothing and the attackers as well, as the program is.
 func TestMain(m *testing.M) {
 	if kind, ok := noopKind(os.Args); ok {
 		exit(serveNoop(kind, os.Stdin, os.Stdout))
+	}
+	if isAttackers(os.Args) {
+		exit(serveAttackers(os.Stdin, os.Stdout))
 	}
 	os.Exit(m.Run())
 }

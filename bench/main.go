@@ -26,6 +26,9 @@ func main() {
 	if kind, ok := noopKind(os.Args); ok {
 		exit(serveNoop(kind, os.Stdin, os.Stdout))
 	}
+	if isAttackers(os.Args) {
+		exit(serveAttackers(os.Stdin, os.Stdout))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -46,16 +49,17 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	quick := flags.Bool("quick", false, "a short run that shows that everything works; its numbers say little")
 	timing := flags.Bool("timing", false, "measure whether the time of a refused sign-in tells who has an account, instead of the checks")
 	abused := flags.Bool("abuse", false, "measure checks quiet and beside attacks, instead of the gate beside a no-op")
+	only := flags.String("only", "", "with -abuse: the attacks whose names hold `TEXT`")
 	alone := flags.Int("alone", 0, "with -timing: so many rounds alone instead of the plan's, to come to those beside a crowd sooner")
 	output := flags.String("o", "table", "`FORM` of the report: table or json")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *output != "table" && *output != "json" || flags.NArg() > 0 || *timing && *abused {
-		return errors.New("usage: bench [-quick] [-timing [-alone N] | -abuse] [-o table|json]")
+		return errors.New("usage: bench [-quick] [-timing [-alone N] | -abuse [-only TEXT]] [-o table|json]")
 	}
 	debug.SetGCPercent(clientGC)
-	report, err := measured(ctx, what{timing: *timing, abuse: *abused, quick: *quick, alone: *alone}, progress)
+	report, err := measured(ctx, what{timing: *timing, abuse: *abused, quick: *quick, alone: *alone, only: *only}, progress)
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,8 @@ type printer interface{ print(io.Writer) error }
 // what says what is to be measured.
 type what struct {
 	timing, abuse, quick bool
-	alone                int // rounds of timing; 0: the plan's
+	alone                int    // rounds of timing; 0: the plan's
+	only                 string // attacks whose names hold it
 }
 
 func measured(ctx context.Context, w what, progress io.Writer) (printer, error) {
@@ -82,6 +87,7 @@ func measured(ctx context.Context, w what, progress io.Writer) (printer, error) 
 	if w.alone > 0 {
 		attempts.alone = w.alone
 	}
+	attacks.only = w.only
 	switch {
 	case w.timing:
 		return measureTiming(ctx, attempts, progress)

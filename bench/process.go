@@ -17,7 +17,7 @@ import (
 // process is a server that this program started.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	ended chan struct{} // closed when it says no more
 }
 

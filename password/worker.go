@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"devicegate/password/priority"
 )
 
 // WorkerArgument is the only argument of a program that a Pool starts as its worker:
@@ -31,7 +33,7 @@ func WorkerMain() int {
 	// A Ctrl-C or a service manager signals the whole group. The pool still has sign-ins to answer
 	// and ends the worker itself.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	if err := lowerPriority(); err != nil {
+	if err := priority.Lower(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: sign-ins may slow checks, because the priority cannot be lowered: %v\n", WorkerArgument, err)
 	}
 	if err := ServeWorker(context.Background(), os.Stdin, os.Stdout); err != nil {

@@ -1,4 +1,4 @@
-package password
+package priority
 
 import (
 	"errors"
@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lowerPriority gives every thread of this process nice 19 and, where the system allows it, the
+// Lower gives every thread of this process nice 19 and, where the system allows it, the
 // scheduling policy for idle time only. Both belong to a thread on Linux and are inherited by the
 // threads it makes, and Go's runtime has several by now: so passes are made until one meets no new
-// thread, after which none can be made that is not lowered.
+// thread, after which none can be made that is not lowered. The error is the system's; some threads
+// may be lowered by then.
 //
-// No new session is made for the worker: where the kernel groups tasks by session (autogroup), both
-// settings count only inside the group, and the worker would be as strong as the pool's process.
-func lowerPriority() error {
+// Start such a process without a new session: where the kernel groups tasks by session (autogroup), both
+// settings count only inside the group, and it would be as strong as the process that started it.
+func Lower() error {
 	lowered := make(map[int]bool)
 	for {
 		before := len(lowered)
