@@ -122,6 +122,7 @@ func (s *Source) wait(ctx context.Context, f *following, began time.Time) bool {
 		case <-ctx.Done():
 			return false
 		case <-next.C:
+			s.expire(f) // both may be due, and the next request may take its time
 			return true
 		case <-old:
 			s.expire(f)
