@@ -77,7 +77,7 @@ type roomyConn struct {
 	plain bool
 
 	mu      sync.Mutex
-	head    int64 // bytes since the last request began, or ended
+	head    int64 // bytes since the last request began, or the connection rested after it
 	taken   int64 // of the shared room
 	serving int   // requests under way
 	framed  bool  // HTTP/2: the next head comes while others are served
@@ -170,6 +170,22 @@ func (c *roomyConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// rest is the ConnState of a server whose listener is roomy. What net/http reads of a body that nobody wanted comes after
+// the request has ended, and is no head: without this thousands of resting connections would keep the room that they took.
+func (h *headroom) rest(c net.Conn, state http.ConnState) {
+	if state != http.StateIdle {
+		return
+	}
+	if over, ok := c.(*tls.Conn); ok {
+		c = over.NetConn()
+	}
+	if roomy, ok := c.(*roomyConn); ok {
+		roomy.mu.Lock()
+		defer roomy.mu.Unlock()
+		roomy.empty()
+	}
 }
 
 type connKey struct{}

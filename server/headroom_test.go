@@ -1,9 +1,12 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 
 	"devicegate/server"
@@ -54,4 +57,35 @@ func TestLongHeads(t *testing.T) {
 	if _, whole := begunHead(t, l, 256<<10); !whole {
 		t.Error("the room of a head that has gone was not given back, or does not do for the largest")
 	}
+}
+
+// TestBodiesThatNobodyReads: net/http reads what nobody wanted of a body when the request is over. It is no head, and a connection that
+// rests afterwards has given its room back.
+func TestBodiesThatNobodyReads(t *testing.T) {
+	s := start(t, settings(t))
+	api := s.address(t, "api").Addr
+	for range 40 { // more than have room for a very long head
+		c, err := net.Dial("tcp", api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		const size = "100000"
+		if _, err := io.WriteString(c, "GET /trusted-devices HTTP/1.1\r\nHost: gate.example\r\nContent-Length: "+size+"\r\n\r\n"+strings.Repeat("a", 100_000)); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || a.StatusCode != 401 {
+			t.Fatalf("%v, %v", a, err)
+		}
+	}
+	eventually(t, "a long head is answered beside connections that rest", func() bool {
+		c, err := net.Dial("tcp", api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET /trusted-devices HTTP/1.1\r\nHost: gate.example\r\nX-Long: "+strings.Repeat("a", 40_000)+"\r\n\r\n")
+		_, err = http.ReadResponse(bufio.NewReader(c), nil)
+		return err == nil
+	})
 }

@@ -216,7 +216,7 @@ func (s *Server) serveOperations(end *ending, g *errgroup.Group, l net.Listener)
 
 func (s *Server) httpServer(name string, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: s.room.around(h), ConnContext: s.room.remember, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		Handler: s.room.around(h), ConnContext: s.room.remember, ConnState: s.room.rest, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		WriteTimeout: requestTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog(s.log, name),
 		DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with 200, which is what allows
 	}
