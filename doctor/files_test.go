@@ -202,6 +202,17 @@ func snippets(n int) string {
 	return b.String()
 }
 
+// TestTooManyFiles: what is left out of a folder with very many files is told.
+func TestTooManyFiles(t *testing.T) {
+	files := map[string]string{"nginx.conf": strings.Replace(sound["nginx.conf"], "http {", "http {\n    include many/*.conf;", 1)}
+	for i := range 2001 {
+		files[fmt.Sprintf("many/%04d.conf", i)] = "# nothing\n"
+	}
+	if got := codes(doctor.Files([]string{filepath.Join(write(t, files), "nginx.conf")}, doctor.Options{})); !slices.Contains(got, "include-missing") {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestOneFileByTwoNames: the gate's configuration is one, by whatever path it is named.
 func TestOneFileByTwoNames(t *testing.T) {
 	dir := write(t, map[string]string{"nginx.conf": sound["nginx.conf"], "devicegate.yaml": "policies: {staff: {require_roles: [staff]}}\n"})

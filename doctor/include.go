@@ -187,6 +187,7 @@ func (r *reader) matching(pattern string, k kind) (all []*source) {
 	slices.Sort(names)
 	for _, name := range names {
 		if len(r.sources) >= maxFiles {
+			r.tooMuch(syntax.Place{File: name, Line: 1})
 			break
 		}
 		s := r.parsed[name]

@@ -258,6 +258,9 @@ func (m *manifests) fenced(w workload) bool {
 	found := false
 	for _, o := range m.of(groupIngress, "NetworkPolicy") {
 		types := o.spec("policyTypes").Strings()
+		if o.spec("podSelector", "matchExpressions") != nil {
+			continue // whom it is for is not judged, so it counts for nobody
+		}
 		if o.namespace != w.namespace || !selects(o.spec("podSelector", "matchLabels"), w.pod().Get("metadata", "labels")) || len(types) > 0 && !slices.Contains(types, "Ingress") {
 			continue
 		}

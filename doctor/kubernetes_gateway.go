@@ -109,7 +109,7 @@ func (m *manifests) policies(policy string, o *object, section string) (all []*o
 	all = m.aimed[aim(policy, o.kind, o.id(), section)]
 	for _, p := range m.selecting {
 		chosen := slices.ContainsFunc(p.spec("targetSelectors").List(), func(s *syntax.Node) bool {
-			return s.Get("kind").String() == o.kind && selects(s.Get("matchLabels"), o.Get("metadata", "labels"))
+			return s.Get("kind").String() == o.kind && s.Get("matchExpressions") == nil && selects(s.Get("matchLabels"), o.Get("metadata", "labels"))
 		})
 		if p.kind == policy && section == "" && p.namespace == o.namespace && chosen {
 			all = append(all, p)

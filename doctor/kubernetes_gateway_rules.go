@@ -189,7 +189,8 @@ func targetMissing(m *manifests, say say) {
 		}
 		for _, s := range o.spec("targetSelectors").List() {
 			if s.Get("matchExpressions") != nil {
-				m.skip(s.At().String(), "what its matchExpressions choose is not judged, but taken for everything")
+				say(s.At(), "what its matchExpressions choose is not judged, and counts for nothing here", "matchLabels, or targetRefs")
+				continue
 			}
 			chosen := slices.ContainsFunc(m.of(groupGateway, s.Get("kind").String()), func(target *object) bool {
 				return target.namespace == o.namespace && selects(s.Get("matchLabels"), target.Get("metadata", "labels"))

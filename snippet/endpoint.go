@@ -46,6 +46,8 @@ func (l listener) endpoint(p proxy, serverName string) (endpoint, error) {
 	switch {
 	case e.Name == "":
 		return e, fmt.Errorf("%s speaks TLS, and its address has no name; say with --server-name which name its certificate is for", l.key)
+	case isAddress(e.Name):
+		return e, fmt.Errorf("--server-name %.40q is an address; say a name that the certificate of %s is for", e.Name, l.key)
 	case !plainHost(e.Name):
 		return e, fmt.Errorf("--server-name %.40q is no host name", e.Name)
 	}
@@ -102,8 +104,10 @@ func hostPort(address, key string) (endpoint, error) {
 	return e, nil
 }
 
-func (e endpoint) isIP() bool {
-	_, err := netip.ParseAddr(e.Host)
+func (e endpoint) isIP() bool { return isAddress(e.Host) }
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
 	return err == nil
 }
 

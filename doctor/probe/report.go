@@ -17,7 +17,7 @@ func (r *run) report() Report {
 			r.finding(v.code, x.where(), v.saw)
 		}
 	}
-	return Report{Findings: withoutConsequences(oncePerCode(r.found)), Unproved: slices.Compact(r.unproved), Requests: len(r.played)}
+	return Report{Findings: withoutConsequences(oncePerCode(r.found)), Unproved: slices.Compact(r.unproved), Requests: len(r.played) + r.looks}
 }
 
 // consequences are what a finding brings with it, and what goes when it is mended. Told as well, they would hide it.

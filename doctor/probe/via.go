@@ -138,6 +138,7 @@ type run struct {
 	backend *Backend   // nil without Listen
 	account *account
 
+	looks    int              // requests that looked for the route
 	passed   int              // the status of a request that the gate let pass; 0: none did
 	stopped  error            // why the probes could show nothing, if nothing else is found
 	played   []exchange       // in their order
@@ -241,6 +242,7 @@ func (r *run) awaitRoute(ctx context.Context) {
 	defer look.Stop()
 	for steady := 0; ; {
 		x := r.send(ctx, r.goodProbe())
+		r.looks++
 		refused := x.response.status == http.StatusUnauthorized || x.response.status == http.StatusForbidden
 		if !refused && len(r.backend.arrivals(x.mark)) == 0 {
 			steady = 0

@@ -148,7 +148,7 @@ func unescaped(c byte) string {
 	case 'n':
 		return "\n"
 	}
-	return `\` + string(rune(c))
+	return string([]byte{'\\', c}) // a byte of a longer character stays one
 }
 
 // skipLua passes over a block of Lua by its braces. Braces in Lua's strings and comments are hardly ever
