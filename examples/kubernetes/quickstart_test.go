@@ -2,10 +2,13 @@ package kubernetes_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +29,9 @@ func TestQuickstart(t *testing.T) {
 	}
 	commands := typed(t)
 	program := start(t)
-	applied, inPod, judged := 0, 0, 0
+	applied, inPod, judged, patches := 0, 0, 0, 0
+	shipped := find(t, "gate.yaml", "NetworkPolicy", "devicegate")
+	policy := shipped
 	for _, command := range commands {
 		words := strings.Fields(command)
 		switch {
@@ -34,6 +39,9 @@ func TestQuickstart(t *testing.T) {
 			if applied++; !slices.Contains(tried, words[3]) {
 				t.Errorf("%s: no manifest that is held against a schema", command)
 			}
+		case strings.Contains(command, " patch networkpolicy "):
+			policy = patched(t, policy, command)
+			patches++
 		case strings.Contains(command, " -- devicegate "):
 			inPod++
 			_, arguments, _ := strings.Cut(command, " -- devicegate ")
@@ -45,9 +53,30 @@ func TestQuickstart(t *testing.T) {
 			find(t, "gate.yaml", "StatefulSet", command[strings.Index(command, "statefulset/")+len("statefulset/"):])
 		}
 	}
+	if patches != 2 || !reflect.DeepEqual(policy.at("spec", "egress"), shipped.at("spec", "egress")) {
+		t.Errorf("after %d patches the gate's pod may call %v", patches, policy.at("spec", "egress"))
+	}
 	if applied < 6 || inPod < 4 || judged < 1 {
 		t.Errorf("of the page's commands %d were applied, %d run in the pod and %d judge manifests", applied, inPod, judged)
 	}
+}
+
+// patched is the policy after a merge patch (RFC 7386) of the page, which the schema takes.
+func patched(t *testing.T, policy object, command string) object {
+	t.Helper()
+	_, text, _ := strings.Cut(command, " -p ")
+	var patch struct{ Spec map[string]any }
+	if err := json.Unmarshal([]byte(strings.Trim(text, "'")), &patch); err != nil || len(patch.Spec) == 0 {
+		t.Fatalf("%s: %v", command, err)
+	}
+	spec := maps.Clone(policy.at("spec").(map[string]any))
+	maps.Copy(spec, patch.Spec)
+	next := maps.Clone(policy)
+	next["spec"] = spec
+	if err := loadSchemas(t).check(t, next); err != nil {
+		t.Errorf("%s: %v", command, err)
+	}
+	return next
 }
 
 // judge has doctor read manifests as the page names them, where the reader is: in the project's folder, without the
@@ -128,7 +157,7 @@ func (g *gate) run(t *testing.T, arguments []string) {
 		arguments = append(arguments, "--help")
 	}
 	cmd := exec.CommandContext(t.Context(), g.program, arguments...)
-	cmd.Env = g.environ
+	cmd.Env, cmd.Stdin = g.environ, strings.NewReader("no.token.of-this-gate\n")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	refused := errors.As(err, &exit) && exit.ExitCode() == 3 && arguments[0] == "explain" // nobody has a token here
