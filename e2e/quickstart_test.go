@@ -47,7 +47,7 @@ func follow(t *testing.T, page string) {
 		}
 		out, status := shell.typed(t, ports.here(b.text))
 		shell.settle(t)
-		out = masked(ports.there(out))
+		out = ports.there(masked(out))
 		printed = append(printed, out)
 		if status != "0" {
 			t.Fatalf("%s:%d: exit %s\n%s\nprinted\n%s", page, b.line, status, b.text, out)
@@ -150,6 +150,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-11-21T10:00:00Z"},
 	{regexp.MustCompile(`\b\d+s ago`), "0s ago"},
 	{regexp.MustCompile(`expires in \d+[ms]`), "expires in 14m"},
+	{regexp.MustCompile(`Sent \d+ requests`), "Sent 150 requests"},         // with those that waited for the route
 	{regexp.MustCompile(`last from: [0-9a-f.:]+`), "last from: 192.0.2.2"}, // Envoy writes its machine's address for loopback
 }
 

@@ -141,7 +141,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	if meant := cmd.SuggestionsFor(word); len(meant) > 0 {
 		text += fmt.Sprintf("; did you mean %s?", strings.Join(meant, " or "))
 	}
-	return &usageError{fmt.Sprintf("%s; see %s --help", strings.TrimSuffix(text, ";"), cmd.CommandPath())}
+	return &usageError{fmt.Sprintf("%s; see %s --help", text, cmd.CommandPath())}
 }
 
 // noArguments refuses arguments without showing them: cobra would take the first for a misspelt command and print it
