@@ -15,7 +15,7 @@ const preflightSeconds = 600
 // answered as before and read by nobody.
 func crossOrigin(origins []string, next http.Handler) http.Handler {
 	if len(origins) == 0 {
-		return next // the library takes none for all
+		return next // and no answer depends on the origin
 	}
 	return cors.New(cors.Options{
 		// Compared here, byte by byte: the library's own list knows patterns and no letter case.

@@ -56,6 +56,7 @@ func TestRefuses(t *testing.T) {
 		{"nginx", func(c *config.Config) { c.Checks.HTTP.TLS = secure }, snippet.Options{}, "checks.http speaks TLS, and its address has no name; say with --server-name"},
 		{"nginx", func(c *config.Config) { c.API.TLS = secure }, snippet.Options{}, "api speaks TLS, and its address has no name"},
 		{"nginx", func(c *config.Config) { c.Checks.HTTP.TLS = secure }, snippet.Options{ServerName: "a b"}, "--server-name \"a b\" is no host name"},
+		{"envoy", func(c *config.Config) { c.Checks.GRPC.TLS = secure }, snippet.Options{ServerName: "10.0.0.9"}, "--server-name \"10.0.0.9\" is an address"},
 		{"haproxy", func(c *config.Config) { c.Checks.HTTP.TLS = mutual }, snippet.Options{ServerName: "gate"}, "checks.http.tls.client_ca_file is set, and haproxy has no certificate"},
 		{"nginx", func(c *config.Config) { c.API.BasePath = "/_devicegate" }, snippet.Options{}, "api.base_path \"/_devicegate\" begins as the checks' own locations do"},
 		{"nginx", nil, snippet.Options{Policy: "nobody"}, "there is no policy \"nobody\""},

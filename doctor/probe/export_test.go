@@ -33,6 +33,15 @@ func SignIn(ctx context.Context, g Gate, from netip.Addr) error {
 	return err
 }
 
+// ToldTo is what a finding says of an answer that shows the client one header; "" for no finding.
+func ToldTo(i Identity, name, value string) string {
+	r := &run{Via: Via{Identity: i}, account: &account{Name: "doctor-1", Device: "uid-1"}}
+	for _, v := range r.tellsNobody(exchange{response: response{header: http.Header{name: {value}}}}) {
+		return v.code + ": " + v.saw
+	}
+	return ""
+}
+
 // Counted is the reason of the one refusal between two readings of the counters.
 func (g Gate) Counted(ctx context.Context, between func()) string {
 	before := g.checks(ctx)

@@ -118,6 +118,28 @@ func line(reason string, n int) string {
 	return fmt.Sprintf("devicegate_checks_total{adapter=\"nginx\",outcome=\"deny\",reason=%q} %d\n", reason, n)
 }
 
+// TestToldToTheClient: no answer says whom the gate takes the client for, and no finding repeats what stands for somebody.
+func TestToldToTheClient(t *testing.T) {
+	i := probe.Identity{User: "Remote-User", Roles: "Remote-Groups", Device: "Remote-Device", Assertion: "Remote-Assertion"}
+	const jwt = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln"
+	for _, c := range []struct{ name, value, want string }{
+		{"Remote-User", "doctor-1", `identity-shown: the client got "Remote-User: doctor-1"`},
+		{"Remote_device", "uid-1", `identity-shown: the client got "Remote_device: uid-1"`},
+		{"Remote-User", "doctor-1 " + jwt, `identity-shown: the client got "Remote-User: doctor-1 (a token)"`},
+		{"Remote-User", "somebody else", ""},
+		{"Server", "doctor-1", ""},
+		{"Remote-Assertion", jwt, `identity-shown: the client got "Remote-Assertion" with a value`},
+		{"Remote-Assertion", "", ""},
+	} {
+		if got := probe.ToldTo(i, c.name, c.value); got != c.want {
+			t.Errorf("%s: %s: %q, want %q", c.name, c.value, got, c.want)
+		}
+	}
+	if got := probe.ToldTo(probe.Identity{User: "Remote-User"}, "Server", "x"); got != "" {
+		t.Errorf("without an assertion: %q", got)
+	}
+}
+
 // Every code is explained, has a fix, and fits on a line; a fix is for a proxy that is known.
 func TestFaults(t *testing.T) {
 	v := probe.Via{URL: &url.URL{Scheme: "https", Host: "app.example"}, Host: "app.example", Policy: probe.Policy{Roles: []string{"staff"}, Preflight: true},

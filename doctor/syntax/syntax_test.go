@@ -76,6 +76,7 @@ func TestWords(t *testing.T) {
 		text, want string
 	}{
 		{syntax.Nginx, "a 'b c' \"d\\\"\" e\\\\.f; # g\nh#i ${j}k;", `1:a|b c|d"|e\.f 2:h#i|${j}k`},
+		{syntax.Nginx, "a \\\u00fcb;", "1:a|\\\u00fcb"},
 		{syntax.Nginx, "a {\n b c;\n}\nd{}", "1:a{2:b|c } 4:d{}"},
 		{syntax.Nginx, "if ($a ~ \"b\") { }", "1:if|($a|~|b|){}"},
 		{syntax.Nginx, "x_by_lua_block {\n a = {b}\n}\nc;", "1:x_by_lua_block{} 4:c"},
