@@ -42,10 +42,12 @@ type attacker struct {
 	acts  *atomic.Int64
 }
 
-// did counts one act. The first one says that he has begun.
+// did counts one act. The first one says that he has begun. After each he lets the gate and honest clients have his core: with
+// a machine of his own he could not keep them waiting for the clock to tick.
 func (a *attacker) did() {
 	a.acts.Add(1)
 	a.begun()
+	priority.GiveWay()
 }
 
 // serveAttackers attacks as ordered until stdin ends, which happens when its parent does, however that ends.
@@ -56,6 +58,7 @@ func serveAttackers(stdin io.Reader, stdout io.Writer) error {
 	if err := priority.Lower(); err != nil {
 		strong = err.Error()
 	}
+	priority.NewReminder().Begin()
 	var o order
 	orders := json.NewDecoder(stdin)
 	if err := orders.Decode(&o); err != nil {

@@ -77,7 +77,7 @@ func NewPool(o Options) (*Pool, error) {
 		o.Command = thisProgram
 	}
 	p := &Pool{slots: newSlots(o.MaxConcurrent, o.MaxWaiting, o.Wait)}
-	p.command = func() *exec.Cmd { return withProcs(o.Command(), o.MaxConcurrent*o.Params.Parallelism) }
+	p.command = func() *exec.Cmd { return withProcs(o.Command(), o.MaxConcurrent*o.Params.Parallelism+1) }
 	p.hasher = hasher{params: o.Params, rand: rand.Reader, derive: p.derive}
 	if err := p.probe(); err != nil {
 		_ = p.Close()
@@ -186,8 +186,8 @@ func thisProgram() *exec.Cmd {
 	return cmd
 }
 
-// withProcs bounds the threads of Go code in the worker: a container's limit on processor time is
-// shared with the checks, and a low priority does not spare it.
+// withProcs bounds the threads of Go code in the worker, one of them for its priority.Reminder: a container's limit on
+// processor time is shared with the checks, and a low priority does not spare it.
 func withProcs(cmd *exec.Cmd, n int) *exec.Cmd {
 	cmd.Env = append(cmd.Environ(), fmt.Sprintf("GOMAXPROCS=%d", n))
 	return cmd

@@ -44,7 +44,46 @@ func TestWorkerSeesNothingOfTheService(t *testing.T) {
 	if got, want := mustRead(t, proc+"cmdline"), "devicegate\x00hash-worker\x00"; got != want {
 		t.Errorf("arguments %q, want %q", got, want)
 	}
-	if got, want := mustRead(t, proc+"environ"), "GOMAXPROCS=3\x00"; got != want {
+	if got, want := mustRead(t, proc+"environ"), "GOMAXPROCS=4\x00"; got != want {
 		t.Errorf("environment %q, want %q", got, want)
 	}
+}
+
+// Without it hashes keep checks waiting until the clock ticks (docs/performance.md).
+func TestWorkerRemindsTheSchedulerWhileItComputes(t *testing.T) {
+	costly := password.Params{Memory: 64 << 20, Iterations: 4, Parallelism: 1}
+	p := mustPool(t, password.Options{Params: costly, MaxConcurrent: 1})
+	fdinfo := fmt.Sprintf("/proc/%d/fdinfo/", p.WorkerPID())
+	if reminds(t, fdinfo) {
+		t.Error("the timer runs although nothing is computed")
+	}
+	hashed := make(chan struct{})
+	go func() {
+		defer close(hashed)
+		_, _ = p.Hash(t.Context(), right)
+	}()
+	for !reminds(t, fdinfo) {
+		select {
+		case <-hashed:
+			t.Fatal("the timer did not run while a password was hashed")
+		default:
+		}
+	}
+	<-hashed
+}
+
+// reminds reports whether a process whose open files are described there has a timer that runs.
+func reminds(t *testing.T, fdinfo string) bool {
+	t.Helper()
+	files, err := os.ReadDir(fdinfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		about, _ := os.ReadFile(fdinfo + file.Name()) // one may have been closed meanwhile
+		if _, interval, timer := strings.Cut(string(about), "it_interval: "); timer {
+			return !strings.HasPrefix(interval, "(0, 0)")
+		}
+	}
+	return false
 }

@@ -36,7 +36,7 @@ func WorkerMain() int {
 	if err := priority.Lower(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: sign-ins may slow checks, because the priority cannot be lowered: %v\n", WorkerArgument, err)
 	}
-	if err := ServeWorker(context.Background(), os.Stdin, os.Stdout); err != nil {
+	if err := serveWorker(context.Background(), os.Stdin, os.Stdout, priority.NewReminder()); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", WorkerArgument, err)
 		return 1
 	}
@@ -48,7 +48,11 @@ func WorkerMain() int {
 // ctx ends, and an error for anything that is no request. It does not wait for hashes under way:
 // nobody is there to read them.
 func ServeWorker(ctx context.Context, in io.Reader, out io.Writer) error {
-	w := &worker{out: out, failed: make(chan error, 1)}
+	return serveWorker(ctx, in, out, new(priority.Reminder))
+}
+
+func serveWorker(ctx context.Context, in io.Reader, out io.Writer, reminder *priority.Reminder) error {
+	w := &worker{out: out, failed: make(chan error, 1), reminder: reminder}
 	w.idle = time.AfterFunc(idleAfter, debug.FreeOSMemory)
 	defer w.idle.Stop()
 
@@ -69,6 +73,8 @@ type worker struct {
 	out    io.Writer
 	failed chan error
 	idle   *time.Timer
+
+	reminder *priority.Reminder // for as long as keys are computed
 }
 
 func (w *worker) read(in io.Reader) error {
@@ -91,11 +97,13 @@ func (w *worker) read(in io.Reader) error {
 
 // answer computes one key. frame holds the password and is cleared as soon as it was used.
 func (w *worker) answer(r request, frame []byte) {
+	w.reminder.Begin()
 	key := deriveKey(r.params, r.salt, r.text)
 	clear(frame)
 	// Each hash leaves all its memory as garbage. Collected now, the next hash takes the same pages
 	// and the process stays at about one hash's memory a slot; once idle, the pages go back.
 	runtime.GC()
+	w.reminder.End()
 	w.idle.Reset(idleAfter)
 
 	w.mu.Lock()
