@@ -16,8 +16,8 @@ func TestQuickAbuse(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatalf("the report is no JSON: %v\n%s", err, &out)
 	}
-	if len(got.Rows) != 13 {
-		t.Errorf("%d attacks were measured, want 13", len(got.Rows))
+	if len(got.Rows) != 14 {
+		t.Errorf("%d attacks were measured, want 14", len(got.Rows))
 	}
 	for _, row := range got.Rows {
 		if row.GRPC.Quiet == 0 || row.GRPC.Beside == 0 || row.HTTP.Quiet == 0 || row.HTTP.Beside == 0 || row.RSS == 0 || row.Acts == "" {

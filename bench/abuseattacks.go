@@ -69,7 +69,8 @@ func (v victim) abuses(s abuseSizes) []abuse {
 		guesses("wrong passwords of one name", func(int64) string { return "user-0" }),
 		// Last, because it takes a while until memory that was let go of is the system's again.
 		{fmt.Sprintf("slow headers of 200 KB, %d connections", s.Slow), s.Slow, "connections", v.slowHead(long, redial)},
-		{fmt.Sprintf("the same, anew at once, %d connections", s.Slow), s.Slow, "connections", v.slowHead(long, atOnce)},
+		{fmt.Sprintf("the same, %d connections anew each second", s.Slow), s.Slow, "connections", v.slowHead(long, soon)},
+		{fmt.Sprintf("the same, %d connections anew at once", s.Slow), s.Slow, "connections", v.slowHead(long, atOnce)},
 		{fmt.Sprintf("%d idle connections", s.Idle), s.Idle, "connections", v.rest},
 	}
 }
@@ -125,6 +126,7 @@ func dialUntil(ctx context.Context, address string) (net.Conn, func(), error) {
 // the latest, and on one who finds no room for his head long before.
 const (
 	redial = 5 * time.Second
+	soon   = time.Second
 	atOnce = time.Nanosecond
 )
 
