@@ -13,8 +13,9 @@ import (
 	"devicegate/db"
 )
 
-// maxDrops is how many records one failure drops at most: as many as it writes.
-const maxDrops = 2
+// maxDrops is how many records one failure drops at most: twice as many as it writes, so that what is over the bound for want
+// of records that are not being written goes with the next failures.
+const maxDrops = 4
 
 // unknown lists the stored records of names that do not exist, the least recently failed first, and keeps
 // their number bounded. Names cost an attacker nothing, so without a bound he would fill the disk.
@@ -24,10 +25,13 @@ type unknown struct {
 
 	mu       sync.Mutex
 	order    *simplelru.LRU[counter, struct{}]
-	promised int // records that are being written, for which room was made
+	promised int             // records that are being written, for which room was made
+	writing  map[counter]int // how many rooms write it
 }
 
-func newUnknown(o Options) *unknown { return &unknown{o: o, order: newOrder()} }
+func newUnknown(o Options) *unknown {
+	return &unknown{o: o, order: newOrder(), writing: make(map[counter]int)}
+}
 
 // newOrder returns an empty list without a bound of its own: what it dropped by itself would stay in the store.
 func newOrder() *simplelru.LRU[counter, struct{}] {
@@ -98,8 +102,8 @@ func (u *unknown) makeRoom(ctx context.Context, own []counter) (*room, error) {
 	return r, nil
 }
 
-// promise notes how many records the list will grow by. Those that are on it move to its end, so that they
-// are not chosen to make room for themselves.
+// promise notes how many records the list will grow by. Those that are on it move to its end, so that others
+// are chosen first.
 func (u *unknown) promise(r *room) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -107,19 +111,27 @@ func (u *unknown) promise(r *room) {
 		if _, listed := u.order.Get(of); !listed {
 			r.promised++
 		}
+		u.writing[of]++
 	}
 	u.promised += r.promised
 }
 
-// next takes the least recently failed record off the list, if the list is over its bound.
+// next takes the least recently failed record off the list, if the list is over its bound. Records that are being
+// written are not chosen: one that was dropped between its commit and settle would be listed without being stored.
 func (u *unknown) next() (counter, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.order.Len()+u.promised <= u.o.MaxUnknown {
-		return counter{}, false
+	for range len(u.writing) + 1 {
+		if u.order.Len()+u.promised <= u.o.MaxUnknown {
+			break
+		}
+		of, _, ok := u.order.RemoveOldest()
+		if !ok || u.writing[of] == 0 {
+			return of, ok
+		}
+		u.order.Add(of, struct{}{})
 	}
-	of, _, ok := u.order.RemoveOldest()
-	return of, ok
+	return counter{}, false
 }
 
 // fill chooses at most limit records to drop.
@@ -167,6 +179,11 @@ func (r *room) settle(committed bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.promised -= r.promised
+	for _, of := range r.own {
+		if u.writing[of]--; u.writing[of] == 0 {
+			delete(u.writing, of)
+		}
+	}
 	list := r.drops
 	if committed {
 		u.dropped.Add(uint64(len(r.drops)))

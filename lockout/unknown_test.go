@@ -183,6 +183,40 @@ func TestBoundInParallel(t *testing.T) {
 	}
 }
 
+// commitHook is a store that calls afterCommit once, after a commit and before who made it learns of it.
+type commitHook struct {
+	db.Store
+	afterCommit func()
+}
+
+func (h *commitHook) Commit(ctx context.Context, txn db.Txn) (db.Revision, error) {
+	revision, err := h.Store.Commit(ctx, txn)
+	if do := h.afterCommit; do != nil {
+		h.afterCommit = nil
+		do()
+	}
+	return revision, err
+}
+
+// One that was dropped then would be listed without being stored, and take the room of another.
+func TestNothingIsDroppedThatWasJustWritten(t *testing.T) {
+	h := &commitHook{}
+	b := newBench(t, func(o *lockout.Options) {
+		h.Store = o.Store
+		o.Store, o.MaxUnknown = h, 2
+	})
+	b.fail(stranger("a", home))
+	h.afterCommit = func() { b.fail(stranger("b", home)) }
+	b.fail(stranger("a", home))
+	b.wantNames("a", "b")
+	if stored := len(b.keys()); b.Unknown() != stored {
+		t.Errorf("%d stored and %d listed, want the same", stored, b.Unknown())
+	}
+	b.fail(stranger("c", home))
+	b.fail(stranger("d", home))
+	b.wantNames("d")
+}
+
 // A flood of names takes neither the disk nor the memory.
 func TestFloodOfNames(t *testing.T) {
 	const names, workers = 50_000, 250
