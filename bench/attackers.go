@@ -58,7 +58,6 @@ func serveAttackers(stdin io.Reader, stdout io.Writer) error {
 	if err := priority.Lower(); err != nil {
 		strong = err.Error()
 	}
-	priority.NewReminder().Begin()
 	var o order
 	orders := json.NewDecoder(stdin)
 	if err := orders.Decode(&o); err != nil {

@@ -3,6 +3,7 @@ package priority
 import (
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,8 @@ import (
 const (
 	// remindEvery was measured: with 300 µs a check waits half as long beside hashes as without, and the hashes take no longer.
 	remindEvery = 250 * time.Microsecond
+	// mostReminders is for how long: three times what a hash takes on a core of its own.
+	mostReminders = int64(100 * time.Millisecond / remindEvery)
 	// listEvery is how many reminders go by between two looks at which threads there are.
 	listEvery = 100
 )
@@ -21,32 +24,40 @@ func GiveWay() { _ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, new(unix.Ti
 
 // timerClock is a timer of the system's, because Go's own are only as exact as a millisecond, and a goroutine that sleeps in the
 // system instead keeps Go's scheduler so busy that hashes took a fifth longer.
-type timerClock int
+type timerClock struct {
+	fd   int
+	left atomic.Int64 // reminders
+}
 
 func newClock() clock {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil
 	}
-	go remind(os.NewFile(uintptr(fd), "timerfd"))
-	return timerClock(fd)
+	c := &timerClock{fd: fd}
+	go c.remind(os.NewFile(uintptr(fd), "timerfd"))
+	return c
 }
 
-func (fd timerClock) run(on bool) {
+func (c *timerClock) run(on bool) {
 	var every unix.Timespec
 	if on {
+		c.left.Store(mostReminders)
 		every = unix.NsecToTimespec(remindEvery.Nanoseconds())
 	}
-	_ = unix.TimerfdSettime(int(fd), 0, &unix.ItimerSpec{Interval: every, Value: every}, nil)
+	_ = unix.TimerfdSettime(c.fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil)
 }
 
-// remind reads the CPU clocks of all threads whenever the timer ends.
-func remind(timer *os.File) {
+// remind reads the CPU clocks of all threads whenever the timer ends, while reminders are left.
+func (c *timerClock) remind(timer *os.File) {
 	var threads []int
 	expired := make([]byte, 8)
 	for n := 0; ; n++ {
 		if _, err := timer.Read(expired); err != nil {
 			return
+		}
+		if c.left.Add(-1) < 0 {
+			continue
 		}
 		if n%listEvery == 0 {
 			threads = ownThreads(threads[:0])

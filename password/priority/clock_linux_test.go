@@ -26,6 +26,26 @@ func TestTimerRunsOnlyWhileSomethingIsComputed(t *testing.T) {
 	running(false)
 }
 
+// Where others want all cores all the time, who always lets go computes nothing.
+func TestRemindersEnd(t *testing.T) {
+	r := priority.NewReminder()
+	r.Begin()
+	defer r.End()
+	for { // until none is left, at the latest after that many expiries of the timer
+		if left, most := r.Left(); left < 0 {
+			break
+		} else if left > most {
+			t.Fatalf("%d reminders are left of %d", left, most)
+		}
+		runtime.Gosched()
+	}
+	r.Begin()
+	defer r.End()
+	if left, most := r.Left(); left < most/2 {
+		t.Errorf("%d reminders are left of %d after another Begin", left, most)
+	}
+}
+
 // A clock that cannot be read reminds nobody, and says nothing.
 func TestClocksOfAllThreadsCanBeRead(t *testing.T) {
 	release := make(chan struct{})
